@@ -1,0 +1,120 @@
+/** The registry of agent definitions and the runtimes that run them. */
+import type { ErrorRecord } from '../base/base.ts';
+
+export type AgentState =
+  | 'initializing'
+  | 'active'
+  | 'degraded'
+  | 'unavailable'
+  | 'failed'
+  | 'shutting_down';
+
+export const agentCategories = [
+  'command',
+  'data',
+  'development',
+  'hardware',
+  'infrastructure',
+  'languages',
+  'network',
+  'platforms',
+  'security',
+  'specialized',
+] as const;
+export type AgentCategory = (typeof agentCategories)[number];
+
+/** One parsed, valid definition. Immutable; a change makes another with another hash. */
+export interface AgentDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly category: AgentCategory;
+  readonly capabilities: readonly string[];
+  readonly runtime: RuntimeSpec | undefined;
+  readonly timeoutMs: number;
+  /** Further tries after the first. */
+  readonly retries: number;
+  readonly invokes: readonly string[];
+  readonly requires: { readonly binaries: readonly string[]; readonly environment: readonly string[] };
+  readonly sideEffects: 'none' | 'workspace' | 'external';
+  readonly verify: VerifySpec | undefined;
+  /** Claude Code's own fields and unknown ones, as they stood. */
+  readonly frontmatter: Readonly<Record<string, unknown>>;
+  readonly prompt: string;
+  /** SHA-256 of the file's bytes, lower-case hex. */
+  readonly hash: string;
+  /** The file's text: what is stored so that a run can go on with the definition it was pinned to. */
+  readonly source: string;
+  readonly file: string;
+}
+
+export interface RuntimeSpec {
+  readonly kind: 'command' | 'http' | 'mcp' | 'a2a' | 'model' | 'claude-code';
+  readonly [key: string]: unknown;
+}
+
+export interface VerifySpec {
+  readonly [key: string]: unknown;
+}
+
+/** What an agent is asked to do: one attempt of a task, or a call by hand. */
+export interface Invocation {
+  readonly agent: AgentDefinition;
+  readonly input: unknown;
+  /** Names this attempt: the idempotency key, and how its processes are found again after a crash. */
+  readonly attemptId: string;
+  /** The same for every attempt of one task of one run. */
+  readonly idempotencyKey: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** Called with lines an agent reports while it works (its standard error), bounded. */
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface InvocationResult {
+  readonly output: unknown;
+  readonly usage: {
+    readonly wallMs: number;
+    readonly cpuMs?: number;
+    readonly peakMemoryBytes?: number;
+    readonly outputBytes?: number;
+  };
+}
+
+export interface AgentStatus {
+  readonly name: string;
+  readonly state: AgentState;
+  /** Why it is not active. */
+  readonly reason?: string;
+  readonly checkedAt: string;
+  readonly lastError?: ErrorRecord;
+}
+
+/** A complaint about a definition file. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  /** What would be right. */
+  readonly suggestion?: string;
+}
+
+/** The live set of definitions, their states, and the way to run one. */
+export interface AgentRegistry {
+  list(): readonly AgentDefinition[];
+  get(name: string): AgentDefinition | undefined;
+  /** By hash: a loaded one, or one that was stored by `pin`. */
+  byHash(hash: string): Promise<AgentDefinition | undefined>;
+  /** Stores definitions so that runs pinned to them can go on after the file has changed. */
+  pin(definitions: readonly AgentDefinition[]): Promise<void>;
+  status(name: string): AgentStatus | undefined;
+  /** What is wrong with the files of the folders now. */
+  problems(): readonly Problem[];
+  /** Runs the agent once, checks its result (`verify`), and throws an `agent_*` AppError on failure. */
+  invoke(invocation: Invocation): Promise<InvocationResult>;
+  /** Ends processes that a dead worker left behind for these attempts; says how many. */
+  reap(attemptIds: readonly string[]): Promise<number>;
+  onChange(listener: (change: { added: string[]; changed: string[]; removed: string[] }) => void): () => void;
+  close(): Promise<void>;
+}

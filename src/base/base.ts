@@ -1,0 +1,28 @@
+/**
+ * What every part stands on: errors with codes, ids, time, retry, bounds, logging and settings. No
+ * domain knowledge, and no input or output beyond standard error and the configuration file.
+ */
+export {
+  AppError,
+  errorCodes,
+  errorRecord,
+  toAppError,
+  type AppErrorOptions,
+  type ErrorCode,
+  type ErrorRecord,
+} from './errors.ts';
+export { BoundedQueue } from './bounded-queue.ts';
+export { systemClock, type Clock } from './clock.ts';
+export {
+  flagName,
+  loadConfig,
+  settings,
+  type Config,
+  type ConfigSources,
+  type SettingName,
+  type Settings,
+} from './config.ts';
+export { idTimeMs, isId, lowestIdAt, newId } from './ids.ts';
+export { createLog, redact, type Log, type LogLevel, type LogOptions } from './log.ts';
+export { backoffMs, defaultRetry, retry, type RetryOptions, type RetryPolicy } from './retry.ts';
+export { suggest } from './suggest.ts';

@@ -1,0 +1,268 @@
+import { readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { Type, type Static, type TSchema } from 'typebox';
+import { Value } from 'typebox/value';
+import { parseDocument } from 'yaml';
+import { AppError } from './errors.ts';
+import { suggest } from './suggest.ts';
+
+/** One setting: its schema, how it is named outside, and whether its value may be shown. */
+interface Setting<Schema extends TSchema> {
+  readonly schema: Schema;
+  readonly env: string;
+  readonly description: string;
+  readonly default: Static<Schema>;
+  /** Shown as `[set]` wherever settings are printed. */
+  readonly secret?: true;
+}
+
+const setting = <Schema extends TSchema>(row: Setting<Schema>): Setting<Schema> => row;
+const port = Type.Integer({ minimum: 0, maximum: 65_535 });
+const folders = Type.Array(Type.String({ minLength: 1 }));
+
+/**
+ * Every setting of Centuria. The key is its name in `config.yaml`; the flag is the same in kebab
+ * case. `docs/reference/configuration.md` is generated from it.
+ */
+export const settings = {
+  databaseUrl: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_DATABASE_URL',
+    description: 'PostgreSQL 16 or later as a URL. Empty: the embedded database in the data folder.',
+    default: '',
+    secret: true,
+  }),
+  databasePoolSize: setting({
+    schema: Type.Integer({ minimum: 2, maximum: 200 }),
+    env: 'CENTURIA_DATABASE_POOL_SIZE',
+    description: 'Connections to a PostgreSQL server, at most.',
+    default: 10,
+  }),
+  bridgeHost: setting({
+    schema: Type.String({ minLength: 1 }),
+    env: 'CENTURIA_BRIDGE_HOST',
+    description: 'Address that the bridge (HTTP) binds to.',
+    default: '127.0.0.1',
+  }),
+  bridgePort: setting({
+    schema: port,
+    env: 'CENTURIA_BRIDGE_PORT',
+    description: 'Port of the bridge; 0 takes a free one.',
+    default: 8081,
+  }),
+  agentFolders: setting({
+    schema: folders,
+    env: 'CENTURIA_AGENT_FOLDERS',
+    description: 'Folders of agent definitions beside the shipped ones, colon-separated in the environment.',
+    default: [],
+  }),
+  workflowFolders: setting({
+    schema: folders,
+    env: 'CENTURIA_WORKFLOW_FOLDERS',
+    description: 'Folders of workflows beside the shipped ones, colon-separated in the environment.',
+    default: [],
+  }),
+  workerConcurrency: setting({
+    schema: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    env: 'CENTURIA_WORKER_CONCURRENCY',
+    description: 'Attempts that one worker runs at the same time. 0: twice the processors, at least 4.',
+    default: 0,
+  }),
+  workerLeaseMs: setting({
+    schema: Type.Integer({ minimum: 500, maximum: 600_000 }),
+    env: 'CENTURIA_WORKER_LEASE_MS',
+    description: 'A worker that is silent for so long loses its runs to another, milliseconds.',
+    default: 3_000,
+  }),
+  shutdownGraceMs: setting({
+    schema: Type.Integer({ minimum: 0, maximum: 3_600_000 }),
+    env: 'CENTURIA_SHUTDOWN_GRACE_MS',
+    description: 'How long attempts under way may finish after SIGTERM, milliseconds; then they are stopped and go on after the next start.',
+    default: 10_000,
+  }),
+  logLevel: setting({
+    schema: Type.Union([
+      Type.Literal('debug'),
+      Type.Literal('info'),
+      Type.Literal('warn'),
+      Type.Literal('error'),
+      Type.Literal('silent'),
+    ]),
+    env: 'CENTURIA_LOG_LEVEL',
+    description: 'Least level that is logged: debug, info, warn, error or silent.',
+    default: 'info',
+  }),
+} as const;
+
+export type SettingName = keyof typeof settings;
+export type Settings = { readonly [Name in SettingName]: Static<(typeof settings)[Name]['schema']> };
+export type SettingOrigin = 'flag' | 'environment' | 'file' | 'default';
+
+export interface Config {
+  /** The data folder, absolute. */
+  readonly home: string;
+  readonly homeOrigin: 'flag' | 'environment' | 'found' | 'default';
+  readonly values: Settings;
+  readonly origins: Readonly<Record<SettingName, { origin: SettingOrigin; where: string }>>;
+}
+
+export interface ConfigSources {
+  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+/** Variables with our prefix that are no settings: the data folder, and what a running attempt is given. */
+const otherVariables = new Set(['CENTURIA_HOME', 'CENTURIA_CACHE', 'CENTURIA_TEST_DATA']);
+const attemptPrefix = 'CENTURIA_ATTEMPT';
+
+/**
+ * Reads the configuration: flag over environment over `config.yaml` in the data folder over
+ * default. A secret may come from a file named by `*_FILE`. Throws `config_invalid` for an unknown
+ * key, a wrong value or a file that does not parse, naming the place.
+ */
+export function loadConfig(sources: ConfigSources): Config {
+  const { home, homeOrigin } = findHome(sources);
+  const names = Object.keys(settings) as SettingName[];
+  rejectUnknownVariables(sources.env, names);
+  const file = readConfigFile(join(home, 'config.yaml'), names);
+
+  const values: Record<string, unknown> = {};
+  const origins: Record<string, { origin: SettingOrigin; where: string }> = {};
+  for (const name of names) {
+    const found =
+      fromFlag(name, sources.flags) ?? fromEnvironment(name, sources.env) ?? file.get(name);
+    const value = found === undefined ? settings[name].default : found.value;
+    const where = found?.where ?? 'default';
+    assertValue(name, value, where);
+    values[name] = value;
+    origins[name] = { origin: found?.origin ?? 'default', where };
+  }
+  return { home, homeOrigin, values: values as Settings, origins: origins as Config['origins'] };
+}
+
+/** The name of a setting as a command-line flag: `bridgePort` is `--bridge-port`. */
+export function flagName(name: SettingName): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+interface Found {
+  readonly value: unknown;
+  readonly origin: SettingOrigin;
+  readonly where: string;
+}
+
+function findHome({ flags, env, cwd }: ConfigSources): Pick<Config, 'home' | 'homeOrigin'> {
+  const flag = flags?.['home'];
+  if (typeof flag === 'string') return { home: resolve(cwd, flag), homeOrigin: 'flag' };
+  const variable = env['CENTURIA_HOME'];
+  if (variable !== undefined && variable !== '') {
+    return { home: resolve(cwd, variable), homeOrigin: 'environment' };
+  }
+  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
+    const candidate = join(folder, '.centuria');
+    if (isOwnFolder(candidate)) return { home: candidate, homeOrigin: 'found' };
+    if (dirname(folder) === folder) break;
+  }
+  return { home: join(homedir(), '.centuria'), homeOrigin: 'default' };
+}
+
+/** A `.centuria` that belongs to somebody else is not ours to read settings from. */
+function isOwnFolder(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && (process.getuid === undefined || stat.uid === process.getuid());
+}
+
+function rejectUnknownVariables(env: ConfigSources['env'], names: readonly SettingName[]): void {
+  const known = new Set(otherVariables);
+  for (const name of names) {
+    known.add(settings[name].env);
+    if ('secret' in settings[name]) known.add(`${settings[name].env}_FILE`);
+  }
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith('CENTURIA_') || known.has(variable)) continue;
+    if (variable.startsWith(attemptPrefix)) continue;
+    throw unknownKey(variable, 'the environment', known);
+  }
+}
+
+function unknownKey(key: string, where: string, known: Iterable<string>): AppError {
+  const near = suggest(key, known);
+  return new AppError('config_invalid', `${where}: unknown setting ${key}`, {
+    details: { key, where },
+    remedy: near === undefined ? 'See docs/reference/configuration.md.' : `Did you mean ${near}?`,
+  });
+}
+
+function fromFlag(name: SettingName, flags: ConfigSources['flags']): Found | undefined {
+  const value = flags?.[name];
+  if (value === undefined) return undefined;
+  const where = flagName(name);
+  return { value: typeof value === 'string' ? fromText(name, value) : value, origin: 'flag', where };
+}
+
+function fromEnvironment(name: SettingName, env: ConfigSources['env']): Found | undefined {
+  const variable = settings[name].env;
+  const text = env[variable];
+  const file = 'secret' in settings[name] ? env[`${variable}_FILE`] : undefined;
+  if (text !== undefined && file !== undefined) {
+    throw new AppError('config_invalid', `both ${variable} and ${variable}_FILE are set`, {
+      remedy: 'Unset one of them.',
+    });
+  }
+  if (file !== undefined) {
+    const where = `${variable}_FILE (${file})`;
+    return { value: fromText(name, readText(file, where).trim()), origin: 'environment', where };
+  }
+  if (text === undefined || text === '') return undefined;
+  return { value: fromText(name, text), origin: 'environment', where: variable };
+}
+
+/** Text from a flag or a variable, as the setting's schema wants it. */
+function fromText(name: SettingName, text: string): unknown {
+  const { schema } = settings[name];
+  if (Type.IsInteger(schema)) return /^-?\d+$/.test(text) ? Number(text) : text;
+  if (Type.IsArray(schema)) return text.split(':').filter((part) => part !== '');
+  return text;
+}
+
+function readConfigFile(path: string, names: readonly SettingName[]): Map<SettingName, Found> {
+  const found = new Map<SettingName, Found>();
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return found;
+  const document = parseDocument(readText(path, path), { prettyErrors: true });
+  const problem = document.errors[0];
+  if (problem !== undefined) {
+    const line = problem.linePos?.[0].line ?? 1;
+    throw new AppError('config_invalid', `${path}:${line}: ${problem.message.split('\n')[0]}`);
+  }
+  const content: unknown = document.toJS();
+  if (content === null) return found;
+  if (typeof content !== 'object' || Array.isArray(content)) {
+    throw new AppError('config_invalid', `${path}: settings must be a map of names to values`);
+  }
+  for (const [key, value] of Object.entries(content)) {
+    if (!(names as readonly string[]).includes(key)) throw unknownKey(key, path, names);
+    found.set(key as SettingName, { value, origin: 'file', where: path });
+  }
+  return found;
+}
+
+function readText(path: string, where: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new AppError('config_invalid', `${where}: can not be read`, { cause });
+  }
+}
+
+function assertValue(name: SettingName, value: unknown, where: string): void {
+  const row = settings[name];
+  const problem = Value.Errors(row.schema, value)[0];
+  if (problem === undefined) return;
+  const shown = 'secret' in row ? 'the value' : JSON.stringify(value);
+  throw new AppError('config_invalid', `${where}: ${name} ${problem.message}, got ${shown}`, {
+    details: { name, where },
+    remedy: row.description,
+  });
+}
