@@ -34,7 +34,10 @@ export interface AgentDefinition {
   /** Further tries after the first. */
   readonly retries: number;
   readonly invokes: readonly string[];
-  readonly requires: { readonly binaries: readonly string[]; readonly environment: readonly string[] };
+  readonly requires: {
+    readonly binaries: readonly string[];
+    readonly environment: readonly string[];
+  };
   readonly sideEffects: 'none' | 'workspace' | 'external';
   readonly verify: VerifySpec | undefined;
   /** Claude Code's own fields and unknown ones, as they stood. */
@@ -115,6 +118,8 @@ export interface AgentRegistry {
   invoke(invocation: Invocation): Promise<InvocationResult>;
   /** Ends processes that a dead worker left behind for these attempts; says how many. */
   reap(attemptIds: readonly string[]): Promise<number>;
-  onChange(listener: (change: { added: string[]; changed: string[]; removed: string[] }) => void): () => void;
+  onChange(
+    listener: (change: { added: string[]; changed: string[]; removed: string[] }) => void,
+  ): () => void;
   close(): Promise<void>;
 }

@@ -26,3 +26,4 @@ export { idTimeMs, isId, lowestIdAt, newId } from './ids.ts';
 export { createLog, redact, type Log, type LogLevel, type LogOptions } from './log.ts';
 export { backoffMs, defaultRetry, retry, type RetryOptions, type RetryPolicy } from './retry.ts';
 export { suggest } from './suggest.ts';
+export { expand, references } from './template.ts';

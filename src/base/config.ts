@@ -29,7 +29,8 @@ export const settings = {
   databaseUrl: setting({
     schema: Type.String(),
     env: 'CENTURIA_DATABASE_URL',
-    description: 'PostgreSQL 16 or later as a URL. Empty: the embedded database in the data folder.',
+    description:
+      'PostgreSQL 16 or later as a URL. Empty: the embedded database in the data folder.',
     default: '',
     secret: true,
   }),
@@ -54,19 +55,22 @@ export const settings = {
   agentFolders: setting({
     schema: folders,
     env: 'CENTURIA_AGENT_FOLDERS',
-    description: 'Folders of agent definitions beside the shipped ones, colon-separated in the environment.',
+    description:
+      'Folders of agent definitions beside the shipped ones, colon-separated in the environment.',
     default: [],
   }),
   workflowFolders: setting({
     schema: folders,
     env: 'CENTURIA_WORKFLOW_FOLDERS',
-    description: 'Folders of workflows beside the shipped ones, colon-separated in the environment.',
+    description:
+      'Folders of workflows beside the shipped ones, colon-separated in the environment.',
     default: [],
   }),
   workerConcurrency: setting({
     schema: Type.Integer({ minimum: 0, maximum: 10_000 }),
     env: 'CENTURIA_WORKER_CONCURRENCY',
-    description: 'Attempts that one worker runs at the same time. 0: twice the processors, at least 4.',
+    description:
+      'Attempts that one worker runs at the same time. 0: twice the processors, at least 4.',
     default: 0,
   }),
   workerLeaseMs: setting({
@@ -78,7 +82,8 @@ export const settings = {
   shutdownGraceMs: setting({
     schema: Type.Integer({ minimum: 0, maximum: 3_600_000 }),
     env: 'CENTURIA_SHUTDOWN_GRACE_MS',
-    description: 'How long attempts under way may finish after SIGTERM, milliseconds; then they are stopped and go on after the next start.',
+    description:
+      'How long attempts under way may finish after SIGTERM, milliseconds; then they are stopped and go on after the next start.',
     default: 10_000,
   }),
   logLevel: setting({
@@ -96,7 +101,9 @@ export const settings = {
 } as const;
 
 export type SettingName = keyof typeof settings;
-export type Settings = { readonly [Name in SettingName]: Static<(typeof settings)[Name]['schema']> };
+export type Settings = {
+  readonly [Name in SettingName]: Static<(typeof settings)[Name]['schema']>;
+};
 export type SettingOrigin = 'flag' | 'environment' | 'file' | 'default';
 
 export interface Config {
@@ -171,7 +178,9 @@ function findHome({ flags, env, cwd }: ConfigSources): Pick<Config, 'home' | 'ho
 /** A `.centuria` that belongs to somebody else is not ours to read settings from. */
 function isOwnFolder(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat?.isDirectory() === true && (process.getuid === undefined || stat.uid === process.getuid());
+  return (
+    stat?.isDirectory() === true && (process.getuid === undefined || stat.uid === process.getuid())
+  );
 }
 
 function rejectUnknownVariables(env: ConfigSources['env'], names: readonly SettingName[]): void {
@@ -199,7 +208,11 @@ function fromFlag(name: SettingName, flags: ConfigSources['flags']): Found | und
   const value = flags?.[name];
   if (value === undefined) return undefined;
   const where = flagName(name);
-  return { value: typeof value === 'string' ? fromText(name, value) : value, origin: 'flag', where };
+  return {
+    value: typeof value === 'string' ? fromText(name, value) : value,
+    origin: 'flag',
+    where,
+  };
 }
 
 function fromEnvironment(name: SettingName, env: ConfigSources['env']): Found | undefined {

@@ -34,7 +34,9 @@ export function redact(text: string): string {
  * passwords in URLs and bearer tokens wherever they stand.
  */
 export function createLog(options: LogOptions): Log {
-  const destination = options.destination ?? { write: (line: string) => void process.stderr.write(line) };
+  const destination = options.destination ?? {
+    write: (line: string) => void process.stderr.write(line),
+  };
   return pino(
     {
       level: options.level,
@@ -45,7 +47,10 @@ export function createLog(options: LogOptions): Log {
         paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
         censor: '[redacted]',
       },
-      serializers: { err: pino.stdSerializers.errWithCause, error: pino.stdSerializers.errWithCause },
+      serializers: {
+        err: pino.stdSerializers.errWithCause,
+        error: pino.stdSerializers.errWithCause,
+      },
     },
     { write: (line: string) => destination.write(redact(line)) },
   );

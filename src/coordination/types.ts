@@ -198,18 +198,30 @@ export interface RunPlan {
   readonly input: Readonly<Record<string, unknown>>;
   /** Tasks in the waves in which they can start at the earliest. */
   readonly waves: readonly (readonly string[])[];
-  readonly agents: readonly { readonly name: string; readonly hash: string; readonly unavailable?: string }[];
+  readonly agents: readonly {
+    readonly name: string;
+    readonly hash: string;
+    readonly unavailable?: string;
+  }[];
 }
 
 /** What the faces (HTTP, CLI) may ask of coordination. Ids are UUIDv7; times ISO 8601. */
 export interface Coordination {
   /** All loadable workflows, and what is wrong with the others. */
-  workflows(): Promise<{ definitions: readonly WorkflowDefinition[]; problems: readonly WorkflowProblem[] }>;
+  workflows(): Promise<{
+    definitions: readonly WorkflowDefinition[];
+    problems: readonly WorkflowProblem[];
+  }>;
   /** Throws `workflow_not_found`, `workflow_invalid`, `invalid_input`, `agent_not_found`. */
   plan(request: StartRun): Promise<RunPlan>;
   start(request: StartRun): Promise<RunSummary>;
   /** Newest first; `limit` 1 to 500, default 50. */
-  list(filter: { status?: RunStatus; workflow?: string; limit?: number; cursor?: string }): Promise<Page<RunSummary>>;
+  list(filter: {
+    status?: RunStatus;
+    workflow?: string;
+    limit?: number;
+    cursor?: string;
+  }): Promise<Page<RunSummary>>;
   /** Throws `run_not_found`. */
   get(runId: string): Promise<RunDetail>;
   /** Events with seq > `after`, ascending; `limit` 1 to 1,000, default 200. */
