@@ -11,6 +11,7 @@ export {
   type ErrorCode,
   type ErrorRecord,
 } from './errors.ts';
+export { parseCheckedYaml, type CheckedYaml, type Complaint } from './checked-yaml.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export { systemClock, type Clock } from './clock.ts';
 export {

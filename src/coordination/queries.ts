@@ -1,0 +1,308 @@
+import { json, sql, type Sql } from '../database/database.ts';
+import type { ErrorRecord } from '../base/base.ts';
+import type { EventBody, RunStatus, TaskStatus } from './types.ts';
+
+/** Channel on which a new or released run is announced; the payload is empty. */
+export const runsChannel = 'centuria_runs';
+/** Channel on which a request to a run is announced; the payload is the run's id. */
+export const signalsChannel = 'centuria_signals';
+
+export interface RunRow {
+  readonly run_id: string;
+  readonly workflow: string;
+  readonly definition_hash: string;
+  readonly status: RunStatus;
+  readonly priority: number;
+  readonly owner: string | null;
+  readonly epoch: bigint;
+  readonly task_counts: Partial<Record<TaskStatus, number>> | null;
+  readonly error: ErrorRecord | null;
+  readonly created_at: Date;
+  readonly started_at: Date | null;
+  readonly finished_at: Date | null;
+}
+
+export interface EventRow {
+  readonly run_id: string;
+  readonly seq: number;
+  readonly at: Date;
+  readonly epoch: bigint;
+  readonly body: EventBody;
+}
+
+export interface SignalRow {
+  readonly run_id: string;
+  readonly signal_id: string;
+  readonly kind: 'cancel' | 'retry';
+  readonly body: { readonly reason?: string };
+}
+
+/** Columns of one append: element i of each array belongs to run i, then to event i, then to signal i. */
+export interface AppendColumns {
+  readonly worker: string;
+  readonly runIds: readonly string[];
+  readonly epochs: readonly bigint[];
+  readonly statuses: readonly (RunStatus | null)[];
+  readonly counts: readonly (string | null)[];
+  readonly errors: readonly (string | null)[];
+  readonly releases: readonly boolean[];
+  readonly eventRunIds: readonly string[];
+  readonly seqs: readonly number[];
+  readonly types: readonly string[];
+  readonly tasks: readonly (string | null)[];
+  readonly bodies: readonly string[];
+  readonly signalRunIds: readonly string[];
+  readonly signalIds: readonly string[];
+}
+
+/**
+ * Appends events of many runs, checks in the same statement that the worker still holds each of
+ * them, projects their status, and deletes the requests that the events answer. A run that does not
+ * come back was lost to another worker, and nothing of it was written. Rows are locked in id order,
+ * so two such statements never deadlock.
+ */
+export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appended: number }> =>
+  sql`
+    with head as (
+      select * from unnest(
+        ${columns.runIds}::uuid[], ${columns.epochs}::bigint[], ${columns.statuses}::text[],
+        ${columns.counts}::text[], ${columns.errors}::text[], ${columns.releases}::boolean[]
+      ) as h (run_id, epoch, status, counts, error, release)
+    ), held as materialized (
+      select r.run_id from runs r join head h on h.run_id = r.run_id
+      where r.owner = ${columns.worker}::uuid and r.epoch = h.epoch
+      order by r.run_id
+      for no key update of r
+    ), appended as (
+      insert into run_events (run_id, seq, epoch, type, task, body)
+      select e.run_id, e.seq, h.epoch, e.type, e.task, e.body::json
+      from unnest(
+        ${columns.eventRunIds}::uuid[], ${columns.seqs}::integer[], ${columns.types}::text[],
+        ${columns.tasks}::text[], ${columns.bodies}::text[]
+      ) as e (run_id, seq, type, task, body)
+      join held using (run_id)
+      join head h using (run_id)
+      on conflict (run_id, seq) do nothing
+      returning run_id
+    ), projected as (
+      update runs r set
+        status = coalesce(h.status, r.status),
+        task_counts = coalesce(h.counts::json, r.task_counts),
+        error = case when h.status is null then r.error else h.error::json end,
+        owner = case when h.release then null else r.owner end,
+        finished_at = case when h.status in ('completed', 'failed', 'cancelled') then now() else r.finished_at end
+      from head h join held using (run_id)
+      where r.run_id = h.run_id and (h.status is not null or h.counts is not null or h.release)
+    ), consumed as (
+      delete from run_signals s
+      using unnest(${columns.signalRunIds}::uuid[], ${columns.signalIds}::uuid[]) as c (run_id, signal_id)
+      join held using (run_id)
+      where s.run_id = c.run_id and s.signal_id = c.signal_id
+    )
+    select held.run_id, count(appended.run_id)::integer as appended
+    from held left join appended using (run_id)
+    group by held.run_id`;
+
+/** Columns of a batch of new runs: element i of each belongs to run i. */
+export interface CreateColumns {
+  readonly runIds: readonly string[];
+  readonly workflows: readonly string[];
+  readonly definitionHashes: readonly string[];
+  readonly priorities: readonly number[];
+  readonly keys: readonly (string | null)[];
+  readonly requestHashes: readonly string[];
+  readonly bodies: readonly string[];
+}
+
+/** Creates runs with their first event and wakes the workers. A run whose key exists does not come back. */
+export const createRuns = (columns: CreateColumns): Sql<{ run_id: string; created_at: Date }> =>
+  sql`
+    with wanted as (
+      select * from unnest(
+        ${columns.runIds}::uuid[], ${columns.workflows}::text[], ${columns.definitionHashes}::text[],
+        ${columns.priorities}::smallint[], ${columns.keys}::text[], ${columns.requestHashes}::text[],
+        ${columns.bodies}::text[]
+      ) as w (run_id, workflow, definition_hash, priority, key, request_hash, body)
+    ), keyed as (
+      insert into run_keys (idempotency_key, run_id, request_hash)
+      select key, run_id, request_hash from wanted where key is not null order by key
+      on conflict (idempotency_key) do nothing
+      returning run_id
+    ), created as (
+      insert into runs (run_id, workflow, definition_hash, status, priority)
+      select run_id, workflow, definition_hash, 'queued', priority from wanted
+      where key is null or run_id in (select run_id from keyed)
+      returning run_id, created_at
+    ), first_events as (
+      insert into run_events (run_id, seq, epoch, type, body)
+      select run_id, 1, 0, 'run.created', body::json from wanted join created using (run_id)
+    ), woken as (
+      select pg_notify(${runsChannel}, '')
+    )
+    select created.run_id, created.created_at from created, woken`;
+
+export const runOfKey = (key: string): Sql<{ run_id: string; request_hash: string }> =>
+  sql`select run_id, request_hash from run_keys where idempotency_key = ${key}`;
+
+export const storeDefinition = (hash: string, name: string, definition: unknown): Sql =>
+  sql`insert into workflow_definitions (hash, name, definition)
+    values (${hash}, ${name}, ${json(definition)}::json)
+    on conflict (hash) do nothing`;
+
+export const definitionOfHash = (hash: string): Sql<{ definition: unknown }> =>
+  sql`select definition from workflow_definitions where hash = ${hash}`;
+
+/** Registers a worker or renews its lease, by the database's clock. */
+export const renewLease = (worker: string, host: string, pid: number, leaseMs: number): Sql =>
+  sql`insert into workers (worker_id, host, pid, lease_until)
+    values (${worker}::uuid, ${host}, ${pid}::integer, now() + make_interval(secs => ${leaseMs}::float8 / 1000))
+    on conflict (worker_id) do update set lease_until = excluded.lease_until`;
+
+/** Ends the lease of every worker but this one: for a database that only one process can open. */
+export const expireOtherWorkers = (worker: string): Sql =>
+  sql`update workers set lease_until = '-infinity' where worker_id <> ${worker}::uuid`;
+
+export const removeWorker = (worker: string): Sql =>
+  sql`delete from workers where worker_id = ${worker}::uuid`;
+
+/** Forgets workers that have been silent for a day and hold no open run. */
+export const removeDeadWorkers = (): Sql =>
+  sql`delete from workers w
+    where w.lease_until < now() - interval '1 day'
+      and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
+
+/** Takes runs that nobody holds, highest priority first, then oldest. */
+export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
+  sql`update runs r set
+      owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running',
+      started_at = coalesce(r.started_at, now())
+    from (
+      select run_id from runs
+      where owner is null and finished_at is null
+      order by priority desc, run_id
+      limit ${most}::integer
+      for update skip locked
+    ) c
+    where r.run_id = c.run_id
+    returning r.*`;
+
+/** Takes runs over from workers whose lease has ended. */
+export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
+  sql`update runs r set
+      owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'recovering',
+      started_at = coalesce(r.started_at, now())
+    from (
+      select o.run_id from runs o
+      where o.finished_at is null
+        and o.owner in (select worker_id from workers where lease_until < now())
+      order by o.priority desc, o.run_id
+      limit ${most}::integer
+      for update skip locked
+    ) c
+    where r.run_id = c.run_id
+    returning r.*`;
+
+/** Lets go of runs that are still held under these epochs, so that any worker may take them at once. */
+export const releaseRuns = (
+  worker: string,
+  runIds: readonly string[],
+  epochs: readonly bigint[],
+): Sql<{ run_id: string }> =>
+  sql`with released as (
+      update runs r set owner = null, status = 'queued'
+      from unnest(${runIds}::uuid[], ${epochs}::bigint[]) as h (run_id, epoch)
+      where r.run_id = h.run_id and r.epoch = h.epoch and r.owner = ${worker}::uuid
+        and r.finished_at is null
+      returning r.run_id
+    )
+    select run_id, pg_notify(${runsChannel}, '') from released`;
+
+/** Ends a run whose events can not be read any more, without appending to them. */
+export const failUnreadableRun = (
+  worker: string,
+  runId: string,
+  epoch: bigint,
+  error: ErrorRecord,
+): Sql =>
+  sql`update runs set status = 'failed', error = ${json(error)}::json, finished_at = now()
+    where run_id = ${runId}::uuid and owner = ${worker}::uuid and epoch = ${epoch}::bigint`;
+
+export const eventsOfRuns = (runIds: readonly string[]): Sql<EventRow> =>
+  sql`select run_id, seq, at, epoch, body from run_events
+    where run_id = any(${runIds}::uuid[]) order by run_id, seq`;
+
+export const eventsAfter = (runId: string, after: number, limit: number): Sql<EventRow> =>
+  sql`select run_id, seq, at, epoch, body from run_events
+    where run_id = ${runId}::uuid and seq > ${after}::integer
+    order by seq limit ${limit}::integer`;
+
+export const signalsOfRuns = (runIds: readonly string[]): Sql<SignalRow> =>
+  sql`select run_id, signal_id, kind, body from run_signals
+    where run_id = any(${runIds}::uuid[]) order by run_id, signal_id`;
+
+export const signalsOfWorker = (worker: string): Sql<SignalRow> =>
+  sql`select s.run_id, s.signal_id, s.kind, s.body
+    from run_signals s join runs r on r.run_id = s.run_id
+    where r.owner = ${worker}::uuid order by s.run_id, s.signal_id`;
+
+/** Leaves a cancellation for the owner of an open run; no row when there is no open run. */
+export const requestCancel = (
+  runId: string,
+  signalId: string,
+  reason: string,
+): Sql<{ told: string }> =>
+  sql`with open_run as (
+      select run_id from runs where run_id = ${runId}::uuid and finished_at is null for key share
+    ), left_signal as (
+      insert into run_signals (run_id, signal_id, kind, body)
+      select run_id, ${signalId}::uuid, 'cancel', ${json({ reason })}::json from open_run
+      returning run_id
+    )
+    select run_id::text as told, pg_notify(${signalsChannel}, run_id::text) from left_signal`;
+
+/** Opens a failed or cancelled run again; no row when it has not ended so. */
+export const requestRetry = (runId: string, signalId: string): Sql<{ told: string }> =>
+  sql`with reopened as (
+      update runs set status = 'queued', owner = null, finished_at = null, error = null
+      where run_id = ${runId}::uuid and status in ('failed', 'cancelled')
+      returning run_id
+    ), left_signal as (
+      insert into run_signals (run_id, signal_id, kind, body)
+      select run_id, ${signalId}::uuid, 'retry', '{}'::json from reopened
+      returning run_id
+    )
+    select run_id::text as told, pg_notify(${runsChannel}, '') from left_signal`;
+
+export const runOfId = (runId: string): Sql<RunRow> =>
+  sql`select * from runs where run_id = ${runId}::uuid`;
+
+export const anyRun = (): Sql<{ run_id: string }> => sql`select run_id from runs limit 1`;
+
+export interface RunFilter {
+  readonly status: RunStatus | null;
+  readonly workflow: string | null;
+  /** Only runs before this one. */
+  readonly before: string | null;
+  readonly limit: number;
+}
+
+export const listRuns = (filter: RunFilter): Sql<RunRow> =>
+  sql`select * from runs
+    where (${filter.status}::text is null or status = ${filter.status}::text)
+      and (${filter.workflow}::text is null or workflow = ${filter.workflow}::text)
+      and (${filter.before}::uuid is null or run_id < ${filter.before}::uuid)
+    order by run_id desc
+    limit ${filter.limit}::integer`;
+
+/** How much is open: for the status page. */
+export const countOpenRuns = (): Sql<{ status: RunStatus; total: number }> =>
+  sql`select status, count(*)::integer as total from runs where finished_at is null group by status`;
+
+/** Names and bounds of the partitions of the run tables. */
+export const listPartitions = (): Sql<{ parent: string; name: string; bound: string }> =>
+  sql`select p.relname::text as parent, c.relname::text as name, pg_get_expr(c.relpartbound, c.oid) as bound
+    from pg_inherits i
+    join pg_class p on p.oid = i.inhparent
+    join pg_class c on c.oid = i.inhrelid
+    join pg_namespace n on n.oid = p.relnamespace
+    where n.nspname = current_schema() and p.relname in ('runs', 'run_events', 'run_signals')`;
