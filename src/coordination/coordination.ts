@@ -1,2 +1,93 @@
 /** Durable workflows: an append-only log of events a run, advanced by whichever worker holds its lease. */
+import { availableParallelism } from 'node:os';
+import type { AgentRegistry } from '../agents/agents.ts';
+import type { Clock, Log } from '../base/base.ts';
+import type { Database } from '../database/database.ts';
+import { ensurePartitions } from './partitions.ts';
+import { anyRun, countOpenRuns } from './queries.ts';
+import { RunFeed } from './run-feed.ts';
+import { Runs } from './runs.ts';
+import type { Coordination, RunStatus } from './types.ts';
+import { Worker } from './worker.ts';
+
 export type * from './types.ts';
+export { runFolder } from './run-folder.ts';
+export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
+export { workflowSchema } from './workflow.ts';
+
+export interface CoordinationOptions {
+  readonly database: Database;
+  readonly registry: AgentRegistry;
+  readonly workflowFolders: readonly string[];
+  /** The data folder: runs leave their files in `runs/<id>` there. */
+  readonly home: string;
+  /** What relative defaults of path inputs start from. */
+  readonly cwd: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random?: () => number;
+  readonly leaseMs: number;
+  /** Attempts at the same time; 0: twice the processors, at least 4. */
+  readonly concurrency: number;
+  /** Runs that the worker holds at the same time. */
+  readonly maxRuns?: number;
+  /** Without a worker, runs are started and watched here but driven elsewhere. */
+  readonly worker: boolean;
+}
+
+export interface CoordinationPart {
+  readonly runs: Coordination;
+  /** Open runs by status, and what the worker here has under way. */
+  status(): Promise<{
+    readonly open: Readonly<Partial<Record<RunStatus, number>>>;
+    readonly worker?: {
+      readonly id: string;
+      readonly runs: number;
+      readonly attempts: number;
+      readonly concurrency: number;
+    };
+  }>;
+  /** Whether any run has ever been started in this database. */
+  hasRuns(): Promise<boolean>;
+  /**
+   * Stops the worker in order: attempts under way may finish within `graceMs`, the rest is stopped
+   * and goes on after the next start. Aborting `hurry` ends the waiting.
+   */
+  stop(graceMs: number, hurry?: AbortSignal): Promise<void>;
+}
+
+/** Opens coordination on a migrated database and, unless told otherwise, starts a worker. */
+export async function openCoordination(options: CoordinationOptions): Promise<CoordinationPart> {
+  const { database, registry, clock, log } = options;
+  const feed = new RunFeed();
+  await ensurePartitions(database, clock, log);
+  const runs = new Runs({ ...options, feed });
+  const worker = options.worker
+    ? new Worker({
+        database,
+        registry,
+        home: options.home,
+        clock,
+        log,
+        random: options.random ?? Math.random,
+        leaseMs: options.leaseMs,
+        concurrency:
+          options.concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : options.concurrency,
+        maxRuns: options.maxRuns ?? 10_000,
+        publish: (runId) => feed.published(runId),
+      })
+    : undefined;
+  await worker?.start();
+  return {
+    runs,
+    async status() {
+      const open = await database.query(countOpenRuns());
+      return {
+        open: Object.fromEntries(open.map(({ status, total }) => [status, total])),
+        ...(worker === undefined ? {} : { worker: { id: worker.id, ...worker.load } }),
+      };
+    },
+    hasRuns: async () => (await database.query(anyRun())).length > 0,
+    stop: async (graceMs, hurry) => worker?.stop(graceMs, hurry),
+  };
+}

@@ -202,6 +202,10 @@ export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
     where r.run_id = c.run_id
     returning r.*`;
 
+/** Open runs that the worker holds. */
+export const openRunsOf = (worker: string): Sql<{ run_id: string; epoch: bigint }> =>
+  sql`select run_id, epoch from runs where owner = ${worker}::uuid and finished_at is null`;
+
 /** Lets go of runs that are still held under these epochs, so that any worker may take them at once. */
 export const releaseRuns = (
   worker: string,
@@ -266,6 +270,8 @@ export const requestRetry = (runId: string, signalId: string): Sql<{ told: strin
       update runs set status = 'queued', owner = null, finished_at = null, error = null
       where run_id = ${runId}::uuid and status in ('failed', 'cancelled')
       returning run_id
+    ), outdated as (
+      delete from run_signals s using reopened where s.run_id = reopened.run_id
     ), left_signal as (
       insert into run_signals (run_id, signal_id, kind, body)
       select run_id, ${signalId}::uuid, 'retry', '{}'::json from reopened

@@ -22,9 +22,10 @@ export interface TaskSpec {
   readonly needs: readonly string[];
   /** These must have ended, however. */
   readonly after: readonly string[];
-  readonly timeoutMs: number;
-  /** Further tries after the first. */
-  readonly retries: number;
+  /** One attempt's limit; absent: the agent's own. */
+  readonly timeoutMs?: number;
+  /** Further tries after the first; absent: the agent's own. */
+  readonly retries?: number;
   /** 1 to 100; higher goes first. */
   readonly priority: number;
   /** `stop`: a failure ends the run as failed. `continue`: the rest goes on. */
@@ -84,6 +85,8 @@ export type EventBody =
       readonly agents: Readonly<Record<string, string>>;
     }
   | { readonly type: 'run.claimed'; readonly worker: string; readonly takeover: boolean }
+  /** The worker let go in good order; time until the next claim does not count against the limit. */
+  | { readonly type: 'run.released'; readonly reason: string }
   | {
       readonly type: 'attempt.started';
       readonly task: string;
@@ -115,6 +118,8 @@ export type EventBody =
     }
   | { readonly type: 'attempt.cancelled'; readonly task: string; readonly attempt: number }
   | { readonly type: 'task.skipped'; readonly task: string; readonly reason: string }
+  /** The run can not go on and stops what is under way; it will end as failed with this error. */
+  | { readonly type: 'run.stopping'; readonly error: ErrorRecord }
   | { readonly type: 'run.cancel_requested'; readonly reason: string; readonly signalId: string }
   | { readonly type: 'run.retried'; readonly tasks: readonly string[]; readonly signalId: string }
   | { readonly type: 'run.completed'; readonly output: unknown }

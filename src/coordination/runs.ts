@@ -1,0 +1,327 @@
+import { createHash } from 'node:crypto';
+import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
+import { AppError, isId, newId, type Clock, type Log } from '../base/base.ts';
+import type { Database } from '../database/database.ts';
+import { wavesOf } from './graph.ts';
+import { GroupCommit } from './group-commit.ts';
+import { resolveInputs } from './inputs.ts';
+import * as queries from './queries.ts';
+import type { CreateColumns, RunRow } from './queries.ts';
+import type { RunFeed } from './run-feed.ts';
+import { projectRun, runEnded } from './state.ts';
+import type {
+  Coordination,
+  Page,
+  RunDetail,
+  RunEvent,
+  RunPlan,
+  RunStatus,
+  RunSummary,
+  StartRun,
+  WorkflowDefinition,
+} from './types.ts';
+import { detailView, eventView, summaryView } from './views.ts';
+import { findWorkflow, loadWorkflows, type LoadedWorkflows } from './workflow-files.ts';
+import { canonicalJson, definitionHash } from './workflow.ts';
+
+export interface RunsOptions {
+  readonly database: Database;
+  readonly registry: AgentRegistry;
+  readonly workflowFolders: readonly string[];
+  /** What relative defaults of path inputs start from. */
+  readonly cwd: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly feed: RunFeed;
+}
+
+/** How long a follower waits for a wake-up before it looks by itself: events of other processes come so. */
+const followPollMs = 300;
+const followPage = 500;
+
+interface Creation {
+  readonly runId: string;
+  readonly definition: WorkflowDefinition;
+  readonly hash: string;
+  readonly priority: number;
+  readonly key: string | null;
+  readonly requestHash: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly agents: Readonly<Record<string, string>>;
+}
+
+/** Runs as the faces see them: started, listed, followed, cancelled, tried again. */
+export class Runs implements Coordination {
+  readonly #options: RunsOptions;
+  readonly #creations: GroupCommit<Creation, Date | undefined>;
+  /** Definitions that are stored already, by hash. */
+  readonly #stored = new Set<string>();
+
+  constructor(options: RunsOptions) {
+    this.#options = options;
+    this.#creations = new GroupCommit({
+      name: 'the queue of runs to be created',
+      capacity: 10_000,
+      maxInFlight: options.database.driver === 'embedded' ? 1 : 2,
+      maxItems: 500,
+      commit: (batch) => this.#create(batch),
+    });
+  }
+
+  async workflows(): Promise<LoadedWorkflows> {
+    const names = new Set(this.#options.registry.list().map(({ name }) => name));
+    return loadWorkflows(this.#options.workflowFolders, names);
+  }
+
+  async plan(request: StartRun): Promise<RunPlan> {
+    const { definition, input, agents } = await this.#prepare(request);
+    return {
+      workflow: definition,
+      input,
+      waves: wavesOf(definition.tasks),
+      agents: agents.map(({ name, hash }) => {
+        const status = this.#options.registry.status(name);
+        const usable = status === undefined || status.state !== 'unavailable';
+        return usable
+          ? { name, hash }
+          : { name, hash, unavailable: status.reason ?? 'no reason known' };
+      }),
+    };
+  }
+
+  async start(request: StartRun): Promise<RunSummary> {
+    const priority = request.priority ?? 50;
+    if (!Number.isInteger(priority) || priority < 1 || priority > 100) {
+      throw new AppError(
+        'invalid_input',
+        `priority must be a whole number from 1 to 100, got ${priority}`,
+      );
+    }
+    const key = request.idempotencyKey ?? null;
+    if (key !== null && (key.length === 0 || key.length > 255 || key.includes('\0'))) {
+      throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
+    }
+    const { definition, input, agents } = await this.#prepare(request);
+    const hash = definitionHash(definition);
+    await this.#store(hash, definition, agents);
+    const creation: Creation = {
+      runId: newId(this.#options.clock),
+      definition,
+      hash,
+      priority,
+      key,
+      requestHash: createHash('sha256')
+        .update(canonicalJson([definition.name, input, priority]))
+        .digest('hex'),
+      input,
+      agents: Object.fromEntries(agents.map((agent) => [agent.name, agent.hash])),
+    };
+    const createdAt = await this.#creations.submit(creation);
+    if (createdAt === undefined) return this.#existing(creation);
+    return {
+      id: creation.runId,
+      workflow: definition.name,
+      status: 'queued',
+      priority,
+      createdAt: createdAt.toISOString(),
+      tasks: { created: definition.tasks.length },
+    };
+  }
+
+  async list(filter: {
+    status?: RunStatus;
+    workflow?: string;
+    limit?: number;
+    cursor?: string;
+  }): Promise<Page<RunSummary>> {
+    const limit = Math.min(500, Math.max(1, Math.trunc(filter.limit ?? 50)));
+    if (filter.cursor !== undefined && !isId(filter.cursor)) {
+      throw new AppError('invalid_input', `cursor: ${filter.cursor} is not a cursor of this list`);
+    }
+    const rows = await this.#options.database.query(
+      queries.listRuns({
+        status: filter.status ?? null,
+        workflow: filter.workflow ?? null,
+        before: filter.cursor ?? null,
+        limit: limit + 1,
+      }),
+    );
+    const items = rows.slice(0, limit).map(summaryView);
+    const last = items.at(-1);
+    return rows.length > limit && last !== undefined ? { items, nextCursor: last.id } : { items };
+  }
+
+  async get(runId: string): Promise<RunDetail> {
+    const row = await this.#row(runId);
+    const [found] = await this.#options.database.query(
+      queries.definitionOfHash(row.definition_hash),
+    );
+    if (found === undefined) {
+      throw new AppError('run_corrupt', `the definition of run ${runId} is gone`, {
+        remedy: 'Its events can still be read: `centuria run events`.',
+      });
+    }
+    const definition = found.definition as WorkflowDefinition;
+    const events = (await this.#options.database.query(queries.eventsOfRuns([runId]))).map(
+      eventView,
+    );
+    return detailView(row, definition, projectRun(definition, events), events);
+  }
+
+  async events(runId: string, after: number, limit = 200): Promise<readonly RunEvent[]> {
+    const most = Math.min(1_000, Math.max(1, Math.trunc(limit)));
+    const from = Math.min(2_147_483_647, Math.max(0, Math.trunc(after)));
+    const rows = await this.#options.database.query(
+      queries.eventsAfter(checkedId(runId), from, most),
+    );
+    if (rows.length === 0) await this.#row(runId);
+    return rows.map(eventView);
+  }
+
+  async *follow(runId: string, after: number, signal?: AbortSignal): AsyncIterable<RunEvent> {
+    let seen = after;
+    for (;;) {
+      signal?.throwIfAborted();
+      // Listening begins before looking, so that nothing falls between the two.
+      const next = this.#options.feed.next(runId, followPollMs, signal);
+      const events = await this.events(runId, seen, followPage);
+      yield* events;
+      seen = events.at(-1)?.seq ?? seen;
+      if (events.length === followPage) continue;
+      if (events.length === 0 && runEnded((await this.#row(runId)).status)) return;
+      if (events.length === 0) await next;
+    }
+  }
+
+  async cancel(runId: string, reason: string): Promise<RunSummary> {
+    const told = await this.#options.database.query(
+      queries.requestCancel(checkedId(runId), newId(this.#options.clock), reason.slice(0, 1_000)),
+    );
+    const row = await this.#row(runId);
+    if (told.length === 0) {
+      throw new AppError('run_finished', `run ${runId} has ended already: ${row.status}`, {
+        details: { status: row.status },
+      });
+    }
+    return summaryView(row);
+  }
+
+  async retry(runId: string): Promise<RunSummary> {
+    const told = await this.#options.database.query(
+      queries.requestRetry(checkedId(runId), newId(this.#options.clock)),
+    );
+    const row = await this.#row(runId);
+    if (told.length === 0) {
+      throw new AppError(
+        'conflict',
+        `run ${runId} is ${row.status}; only a failed or cancelled one can be tried again`,
+        {
+          details: { status: row.status },
+        },
+      );
+    }
+    return summaryView(row);
+  }
+
+  async wait(runId: string, signal?: AbortSignal): Promise<RunDetail> {
+    for (;;) {
+      const next = this.#options.feed.next(runId, followPollMs, signal);
+      const row = await this.#row(runId);
+      if (runEnded(row.status)) return this.get(runId);
+      await next;
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #prepare(request: StartRun): Promise<{
+    definition: WorkflowDefinition;
+    input: Record<string, unknown>;
+    agents: AgentDefinition[];
+  }> {
+    const definition = findWorkflow(request.workflow, await this.workflows());
+    const names = [...new Set(definition.tasks.map((task) => task.agent))];
+    const agents = names.map((name) => {
+      const agent = this.#options.registry.get(name);
+      if (agent !== undefined) return agent;
+      throw new AppError(
+        'agent_not_found',
+        `workflow ${definition.name} names the agent ${name}, which does not exist`,
+      );
+    });
+    return {
+      definition,
+      input: await resolveInputs(definition, request.input, this.#options.cwd),
+      agents,
+    };
+  }
+
+  /** What a run is pinned to has to be there before the run is. */
+  async #store(
+    hash: string,
+    definition: WorkflowDefinition,
+    agents: readonly AgentDefinition[],
+  ): Promise<void> {
+    await this.#options.registry.pin(agents);
+    if (this.#stored.has(hash)) return;
+    await this.#options.database.query(queries.storeDefinition(hash, definition.name, definition));
+    this.#stored.add(hash);
+  }
+
+  async #create(batch: readonly Creation[]): Promise<(Date | undefined)[]> {
+    const rows = await this.#options.database.query(queries.createRuns(columnsOf(batch)));
+    const created = new Map(rows.map((row) => [row.run_id, row.created_at]));
+    return batch.map(({ runId }) => created.get(runId));
+  }
+
+  /** The run that an earlier start with the same key made. */
+  async #existing(creation: Creation): Promise<RunSummary> {
+    const [found] = await this.#options.database.query(queries.runOfKey(creation.key ?? ''));
+    if (found === undefined)
+      throw new AppError('internal', 'a run was not created and its key is unknown');
+    if (found.request_hash !== creation.requestHash) {
+      throw new AppError('conflict', 'the idempotency key was used for another request', {
+        details: { runId: found.run_id },
+        remedy: 'Use a new key for a new request.',
+      });
+    }
+    return summaryView(await this.#row(found.run_id));
+  }
+
+  async #row(runId: string): Promise<RunRow> {
+    const [row] = await this.#options.database.query(queries.runOfId(checkedId(runId)));
+    if (row !== undefined) return row;
+    throw notFound(runId);
+  }
+}
+
+/** An id that is none can not name a run; the database must not have to say so. */
+function checkedId(runId: string): string {
+  if (isId(runId)) return runId;
+  throw notFound(runId);
+}
+
+function notFound(runId: string): AppError {
+  return new AppError('run_not_found', `there is no run ${runId}`, {
+    remedy: '`centuria run list` shows what there is.',
+  });
+}
+
+function columnsOf(batch: readonly Creation[]): CreateColumns {
+  return {
+    runIds: batch.map(({ runId }) => runId),
+    workflows: batch.map(({ definition }) => definition.name),
+    definitionHashes: batch.map(({ hash }) => hash),
+    priorities: batch.map(({ priority }) => priority),
+    keys: batch.map(({ key }) => key),
+    requestHashes: batch.map(({ requestHash }) => requestHash),
+    bodies: batch.map(({ definition, hash, input, agents }) =>
+      JSON.stringify({
+        type: 'run.created',
+        workflow: definition.name,
+        definitionHash: hash,
+        input,
+        agents,
+      }),
+    ),
+  };
+}

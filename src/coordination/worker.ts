@@ -1,0 +1,347 @@
+import { hostname } from 'node:os';
+import type { AgentRegistry } from '../agents/agents.ts';
+import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
+import type { Database, Subscription } from '../database/database.ts';
+import { EventLog } from './event-log.ts';
+import * as queries from './queries.ts';
+import type { RunRow } from './queries.ts';
+import { RunDriver, type DriverContext } from './run-driver.ts';
+import { Slots } from './slots.ts';
+import type { EventBody, RunEvent, WorkflowDefinition } from './types.ts';
+
+export interface WorkerOptions {
+  readonly database: Database;
+  readonly registry: AgentRegistry;
+  readonly home: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Silent for so long, the worker loses its runs; it renews three times in that span. */
+  readonly leaseMs: number;
+  /** Attempts at the same time. */
+  readonly concurrency: number;
+  /** Runs held at the same time; the others wait for this or another worker. */
+  readonly maxRuns: number;
+  readonly publish: (runId: string, events: readonly RunEvent[]) => void;
+}
+
+/** Runs claimed by one statement. */
+const claimBatch = 100;
+/** The safety net under the notifications. */
+const pollMs = 1_000;
+const pollsBetweenStrays = 30;
+const cachedDefinitions = 1_000;
+
+/**
+ * Takes runs that nobody holds, or whose worker died, and drives them. Any number of workers share
+ * one database; what each may write is decided by the epoch of each run, never by its own clock.
+ */
+export class Worker {
+  readonly id: string;
+  readonly #options: WorkerOptions;
+  readonly #eventLog: EventLog;
+  readonly #slots: Slots;
+  readonly #drivers = new Map<string, { driver: RunDriver; done: Promise<void> }>();
+  readonly #definitions = new Map<string, WorkflowDefinition>();
+  readonly #stopping = new AbortController();
+  #subscriptions: Subscription[] = [];
+  #loops: Promise<void>[] = [];
+  #wakeClaim: (() => void) | undefined;
+  #claimAgain = false;
+
+  constructor(options: WorkerOptions) {
+    this.id = newId(options.clock);
+    this.#options = options;
+    const { database, clock, random, log } = options;
+    this.#slots = new Slots(options.concurrency);
+    this.#eventLog = new EventLog({ database, worker: this.id, clock, random, log });
+  }
+
+  /** Runs held, and attempts under way. */
+  get load(): { runs: number; attempts: number; concurrency: number } {
+    return {
+      runs: this.#drivers.size,
+      attempts: this.#slots.used,
+      concurrency: this.#options.concurrency,
+    };
+  }
+
+  async start(): Promise<void> {
+    const { database } = this.#options;
+    await this.#renewLease();
+    // Only one process can have the embedded database open, so every other worker in it is dead.
+    if (database.driver === 'embedded') await database.query(queries.expireOtherWorkers(this.id));
+    this.#subscriptions = [
+      await database.listen(
+        queries.runsChannel,
+        () => this.#rouse(),
+        () => this.#rouse(),
+      ),
+      await database.listen(
+        queries.signalsChannel,
+        (runId) => void this.#deliver(runId),
+        () => void this.#deliverAll(),
+      ),
+    ];
+    this.#loops = [this.#keepLease(), this.#keepClaiming()];
+  }
+
+  /**
+   * Stops in order: takes nothing new, lets attempts under way finish within `graceMs`, stops the
+   * rest, and gives its runs back so that another worker, or this one after its next start, goes on.
+   * With `hurry` aborted it does not wait any longer.
+   */
+  async stop(graceMs: number, hurry?: AbortSignal): Promise<void> {
+    this.#stopping.abort(new AppError('cancelled', 'the worker is stopping'));
+    this.#wakeClaim?.();
+    await Promise.allSettled(this.#subscriptions.map((each) => each.close()));
+    for (const { driver } of this.#drivers.values()) driver.letGo('when-idle');
+    const all = Promise.allSettled([...this.#drivers.values()].map(({ done }) => done));
+    const timer = new AbortController();
+    const grace = this.#options.clock
+      .sleep(graceMs, AbortSignal.any([timer.signal, ...(hurry === undefined ? [] : [hurry])]))
+      .catch(() => undefined);
+    await Promise.race([all, grace]);
+    timer.abort();
+    for (const { driver } of this.#drivers.values()) driver.letGo('now');
+    await Promise.race([all, aborted(hurry)]);
+    await this.#eventLog.close(hurry?.aborted ?? false);
+    await Promise.allSettled(this.#loops);
+    await this.#options.database.query(queries.removeWorker(this.id)).catch(() => undefined);
+  }
+
+  #rouse(): void {
+    this.#claimAgain = true;
+    this.#wakeClaim?.();
+  }
+
+  async #renewLease(): Promise<void> {
+    const { database, leaseMs } = this.#options;
+    await database.query(queries.renewLease(this.id, hostname(), process.pid, leaseMs));
+  }
+
+  async #keepLease(): Promise<void> {
+    const { clock, leaseMs } = this.#options;
+    await this.#repeat(leaseMs / 3, 'the lease was not renewed', async () => {
+      const before = clock.monotonicMs();
+      await this.#renewLease();
+      const tookMs = clock.monotonicMs() - before;
+      if (tookMs > leaseMs)
+        this.#options.log.warn({ tookMs, leaseMs }, 'the lease was renewed late');
+    });
+  }
+
+  /** Runs `work` every `periodMs` until the worker stops; a failure is logged and tried again. */
+  async #repeat(periodMs: number, failure: string, work: () => Promise<void>): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await clock.sleep(periodMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await work().catch((error: unknown) => log.warn({ error: toAppError(error) }, failure));
+    }
+  }
+
+  async #keepClaiming(): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#stopping;
+    let polled = clock.monotonicMs() - pollMs;
+    let polls = 0;
+    while (!signal.aborted) {
+      this.#claimAgain = false;
+      const polling = clock.monotonicMs() - polled >= pollMs;
+      if (polling) polled = clock.monotonicMs();
+      try {
+        const full = await this.#claim(polling);
+        if (polling) await this.#deliverAll();
+        if (polling && (polls += 1) % pollsBetweenStrays === 0) await this.#releaseStrays();
+        if (full) continue;
+      } catch (error) {
+        log.warn({ error: toAppError(error) }, 'no runs were claimed');
+      }
+      if (!this.#claimAgain) await this.#idle();
+    }
+  }
+
+  async #idle(): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
+      this.#wakeClaim = resolve;
+    });
+    const timer = new AbortController();
+    await Promise.race([
+      woken,
+      this.#options.clock
+        .sleep(pollMs, AbortSignal.any([timer.signal, this.#stopping.signal]))
+        .catch(() => undefined),
+    ]);
+    this.#wakeClaim = undefined;
+    timer.abort();
+  }
+
+  /** Claims what there is room for; true when there may be more. */
+  async #claim(withOrphans: boolean): Promise<boolean> {
+    const { database, maxRuns } = this.#options;
+    const room = Math.min(claimBatch, maxRuns - this.#drivers.size);
+    if (room <= 0) return false;
+    const rows = await database.query(queries.claimUnowned(this.id, room));
+    const orphans = withOrphans ? await database.query(queries.claimOrphaned(this.id, room)) : [];
+    await this.#take([...rows, ...orphans]);
+    return rows.length === room || orphans.length === room;
+  }
+
+  /** Gives back runs that are ours in the database but not driven: their driver met an error while it was down. */
+  async #releaseStrays(): Promise<void> {
+    const { database, log } = this.#options;
+    const held = await database.query(queries.openRunsOf(this.id));
+    const strays = held.filter((row) => !this.#drivers.has(row.run_id));
+    if (strays.length === 0) return;
+    log.warn({ runs: strays.length }, 'runs without a driver are given back');
+    const ids = strays.map((row) => row.run_id);
+    await database.query(
+      queries.releaseRuns(
+        this.id,
+        ids,
+        strays.map((row) => row.epoch),
+      ),
+    );
+  }
+
+  async #take(rows: readonly RunRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const { database, log } = this.#options;
+    const ids = rows.map((row) => row.run_id);
+    const events = Map.groupBy(
+      await database.query(queries.eventsOfRuns(ids)),
+      (row) => row.run_id,
+    );
+    const signals = Map.groupBy(
+      await database.query(queries.signalsOfRuns(ids)),
+      (row) => row.run_id,
+    );
+    for (const row of rows) {
+      // One unreadable run must not keep the worker from the others.
+      try {
+        const own = events.get(row.run_id) ?? [];
+        if (row.status === 'recovering') await this.#reap(row.run_id, own);
+        const definition = await this.#definitionOf(row);
+        this.#drive(
+          row,
+          new RunDriver(this.#driverContext(), {
+            row,
+            definition,
+            events: own,
+            signals: signals.get(row.run_id) ?? [],
+          }),
+        );
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        log.error({ error, runId: row.run_id }, 'a run can not be read and was set aside');
+        await this.#setAside(row, error);
+      }
+    }
+  }
+
+  #drive(row: RunRow, driver: RunDriver): void {
+    const { log } = this.#options;
+    // A run that this worker lost and took again: the older driver can write nothing any more.
+    this.#drivers.get(row.run_id)?.driver.fence();
+    const done = (async () => {
+      try {
+        const end = await driver.drive();
+        if (end === 'fenced') log.warn({ runId: row.run_id }, 'another worker took the run over');
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        log.error({ error, runId: row.run_id }, 'a run could not be driven on');
+        if (!this.#stopping.signal.aborted) await this.#setAside(row, error);
+      } finally {
+        if (this.#drivers.get(row.run_id)?.driver === driver) this.#drivers.delete(row.run_id);
+        this.#rouse();
+      }
+    })();
+    this.#drivers.set(row.run_id, { driver, done });
+  }
+
+  #driverContext(): DriverContext {
+    const { registry, home, clock, random, log, publish } = this.#options;
+    const { id: worker } = this;
+    return {
+      worker,
+      registry,
+      eventLog: this.#eventLog,
+      slots: this.#slots,
+      home,
+      clock,
+      random,
+      log,
+      publish,
+    };
+  }
+
+  /** Ends the run with the reason, apart from its events, which are left as they are. */
+  async #setAside(row: RunRow, error: AppError): Promise<void> {
+    const { database, log } = this.#options;
+    await database
+      .query(queries.failUnreadableRun(this.id, row.run_id, row.epoch, errorRecord(error)))
+      .catch((again: unknown) =>
+        log.error({ error: toAppError(again) }, 'the run was not set aside'),
+      );
+  }
+
+  /** Ends processes of attempts that a dead worker left running on this machine. */
+  async #reap(runId: string, events: readonly { readonly body: EventBody }[]): Promise<void> {
+    const open = new Map<string, string>();
+    for (const { body } of events) {
+      if (body.type === 'attempt.started') open.set(body.task, body.attemptId);
+      else if ('task' in body && body.type !== 'attempt.progress') open.delete(body.task);
+    }
+    if (open.size === 0) return;
+    const ended = await this.#options.registry.reap([...open.values()]);
+    if (ended > 0)
+      this.#options.log.info({ runId, ended }, 'ended processes of a worker that died');
+  }
+
+  async #definitionOf(row: RunRow): Promise<WorkflowDefinition> {
+    const known = this.#definitions.get(row.definition_hash);
+    if (known !== undefined) return known;
+    const [found] = await this.#options.database.query(
+      queries.definitionOfHash(row.definition_hash),
+    );
+    if (found === undefined) {
+      const message = `the definition ${row.definition_hash.slice(0, 12)} of workflow ${row.workflow} is gone`;
+      throw new AppError('workflow_not_found', message);
+    }
+    const definition = found.definition as WorkflowDefinition;
+    if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
+    this.#definitions.set(row.definition_hash, definition);
+    return definition;
+  }
+
+  /** Brings what was asked of one run to its driver. */
+  async #deliver(runId: string): Promise<void> {
+    const held = this.#drivers.get(runId);
+    if (held === undefined) return;
+    try {
+      const signals = await this.#options.database.query(queries.signalsOfRuns([runId]));
+      for (const signal of signals) held.driver.signal(signal);
+    } catch (error) {
+      this.#options.log.warn(
+        { error: toAppError(error), runId },
+        'a request to a run was not read; the poll will',
+      );
+    }
+  }
+
+  async #deliverAll(): Promise<void> {
+    if (this.#drivers.size === 0) return;
+    const signals = await this.#options.database.query(queries.signalsOfWorker(this.id));
+    for (const signal of signals) this.#drivers.get(signal.run_id)?.driver.signal(signal);
+  }
+}
+
+/** Resolves when the signal aborts; never without one. */
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) resolve();
+    signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,103 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { AppError, suggest } from '../base/base.ts';
+import type { WorkflowDefinition, WorkflowProblem } from './types.ts';
+import { parseWorkflow, type ParsedWorkflow } from './workflow.ts';
+
+const maxFileBytes = 1024 * 1024;
+
+export interface LoadedWorkflows {
+  readonly definitions: readonly WorkflowDefinition[];
+  readonly problems: readonly WorkflowProblem[];
+}
+
+/**
+ * Reads every `*.yaml` and `*.yml` of the folders. Of two workflows with one name the later folder's
+ * counts. What is wrong with a file keeps only that file out. A missing folder is empty.
+ */
+export async function loadWorkflows(
+  folders: readonly string[],
+  agents?: ReadonlySet<string>,
+): Promise<LoadedWorkflows> {
+  const byName = new Map<string, WorkflowDefinition>();
+  const problems: WorkflowProblem[] = [];
+  for (const folder of folders) {
+    const seen = new Map<string, string>();
+    for (const file of await workflowFiles(folder)) {
+      const parsed = await readWorkflow(file, agents);
+      problems.push(...parsed.problems);
+      const { definition } = parsed;
+      if (definition === undefined) continue;
+      const other = seen.get(definition.name);
+      if (other !== undefined) {
+        problems.push({
+          file,
+          line: 1,
+          column: 1,
+          message: `the name ${definition.name} is taken by ${other}`,
+        });
+        continue;
+      }
+      seen.set(definition.name, file);
+      byName.set(definition.name, definition);
+    }
+  }
+  return { definitions: [...byName.values()], problems };
+}
+
+/** Reads and checks one workflow file. */
+export async function readWorkflow(
+  file: string,
+  agents?: ReadonlySet<string>,
+): Promise<ParsedWorkflow> {
+  try {
+    const { size } = await stat(file);
+    if (size > maxFileBytes) throw new Error(`it has ${size} bytes; ${maxFileBytes} are allowed`);
+    return parseWorkflow(await readFile(file, 'utf8'), file, agents);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { definition: undefined, problems: [{ file, line: 1, column: 1, message }] };
+  }
+}
+
+/** The workflow of a name; throws `workflow_not_found`, or `workflow_invalid` when its file has a problem. */
+export function findWorkflow(name: string, loaded: LoadedWorkflows): WorkflowDefinition {
+  const found = loaded.definitions.find((each) => each.name === name);
+  if (found !== undefined) return found;
+  const broken = loaded.problems.filter(({ file }) =>
+    [`${name}.yaml`, `${name}.yml`].includes(basename(file)),
+  );
+  const first = broken[0];
+  if (first !== undefined) {
+    throw new AppError(
+      'workflow_invalid',
+      `${first.file}:${first.line}:${first.column}: ${first.message}`,
+      {
+        details: { problems: broken },
+        remedy:
+          first.suggestion ??
+          'Mend the file; `centuria workflow lint` lists everything that is wrong.',
+      },
+    );
+  }
+  const names = loaded.definitions.map((each) => each.name);
+  const near = suggest(name, names);
+  throw new AppError('workflow_not_found', `there is no workflow ${name}`, {
+    details: { workflow: name },
+    remedy:
+      near === undefined ? `There are: ${names.join(', ') || 'none'}.` : `Did you mean ${near}?`,
+  });
+}
+
+async function workflowFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new AppError('config_invalid', `the workflow folder ${folder} can not be read`, {
+      cause: error,
+    });
+  });
+  return names
+    .filter((name) => /\.ya?ml$/.test(name))
+    .toSorted()
+    .map((name) => join(folder, name));
+}
