@@ -59,7 +59,8 @@ export interface AppendColumns {
  * Appends events of many runs, checks in the same statement that the worker still holds each of
  * them, projects their status, and deletes the requests that the events answer. A run that does not
  * come back was lost to another worker, and nothing of it was written. Rows are locked in id order,
- * so two such statements never deadlock.
+ * so two such statements never deadlock. The lateral look-up keeps each lock an index scan: as a plain
+ * join it became a scan of all runs, 12 ms a statement instead of 2.
  */
 export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appended: number }> =>
   sql`
@@ -69,10 +70,12 @@ export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appe
         ${columns.counts}::text[], ${columns.errors}::text[], ${columns.releases}::boolean[]
       ) as h (run_id, epoch, status, counts, error, release)
     ), held as materialized (
-      select r.run_id from runs r join head h on h.run_id = r.run_id
-      where r.owner = ${columns.worker}::uuid and r.epoch = h.epoch
-      order by r.run_id
-      for no key update of r
+      select own.run_id from (select run_id, epoch from head order by run_id) h
+      cross join lateral (
+        select r.run_id from runs r
+        where r.run_id = h.run_id and r.owner = ${columns.worker}::uuid and r.epoch = h.epoch
+        for no key update of r
+      ) own
     ), appended as (
       insert into run_events (run_id, seq, epoch, type, task, body)
       select e.run_id, e.seq, h.epoch, e.type, e.task, e.body::json
