@@ -45,3 +45,21 @@ export interface Database extends Queryable {
   /** Waits for statements under way and closes. Safe to call twice. */
   close(): Promise<void>;
 }
+
+export {
+  cacheFolder,
+  installPostgres,
+  listInstalls,
+  type InstallOptions,
+  type InstallProgress,
+  type PostgresInstall,
+} from './postgres-install.ts';
+export { listRunning, type RunningPostgres } from './postgres-process.ts';
+export {
+  findPostgres,
+  startPostgres,
+  stopPostgres,
+  type LocalPostgres,
+  type StartOptions,
+  type StopMode,
+} from './postgres-run.ts';
