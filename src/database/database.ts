@@ -9,6 +9,23 @@ import { openServer } from './server.ts';
 import type { Sql } from './sql.ts';
 
 export { migrate, migrationStatus, type Migrated, type MigrationStatus } from './migrate.ts';
+export {
+  cacheFolder,
+  installPostgres,
+  listInstalls,
+  type InstallOptions,
+  type InstallProgress,
+  type PostgresInstall,
+} from './postgres-install.ts';
+export { listRunning, type RunningPostgres } from './postgres-process.ts';
+export {
+  findPostgres,
+  startPostgres,
+  stopPostgres,
+  type LocalPostgres,
+  type StartOptions,
+  type StopMode,
+} from './postgres-run.ts';
 export { json, sql, type Sql } from './sql.ts';
 
 /** Whatever can run a statement: the database itself, a session or a transaction in it. */

@@ -22,7 +22,9 @@ export function inProcessAgents(functions: Readonly<Record<string, AgentFunction
     byHash: async (hash) => [...definitions.values()].find((each) => each.hash === hash),
     pin: async () => undefined,
     status: (name) =>
-      definitions.has(name) ? { name, state: 'active', checkedAt: new Date().toISOString() } : undefined,
+      definitions.has(name)
+        ? { name, state: 'active', checkedAt: new Date().toISOString() }
+        : undefined,
     problems: () => [],
     invoke: (invocation) => invoke(functions, invocation),
     reap: async () => 0,
@@ -36,7 +38,8 @@ async function invoke(
   invocation: Invocation,
 ): Promise<InvocationResult> {
   const call = functions[invocation.agent.name];
-  if (call === undefined) throw new AppError('agent_not_found', `no agent ${invocation.agent.name}`);
+  if (call === undefined)
+    throw new AppError('agent_not_found', `no agent ${invocation.agent.name}`);
   const beganMs = performance.now();
   const output = await call(invocation);
   return { output, usage: { wallMs: performance.now() - beganMs } };
