@@ -199,7 +199,7 @@ function installPackages() {
     const count = Object.values(readLock(join(root, 'package-lock.json'))).filter(
       (entry) => !entry.optional || isForThisMachine(entry),
     ).length;
-    say(`installing ${count} npm packages and Node 24 into node_modules (npm ci), about 550 MB`);
+    say(`installing ${count} npm packages and Node 24 into node_modules (npm ci), about 400 MB`);
     const begun = Date.now();
     const status = runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error']);
     if (status !== 0)
