@@ -4,7 +4,13 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'layout', include: ['test/layout/**/*.test.ts'] } },
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/property/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/property/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'integration',

@@ -31,12 +31,12 @@ export interface CoordinationOptions {
   readonly concurrency: number;
   /** Runs that the worker holds at the same time. */
   readonly maxRuns?: number;
-  /** Without a worker, runs are started and watched here but driven elsewhere. */
-  readonly worker: boolean;
 }
 
 export interface CoordinationPart {
   readonly runs: Coordination;
+  /** Starts a worker here; without one, runs are started and watched in this process but driven elsewhere. */
+  startWorker(): Promise<void>;
   /** Open runs by status, and what the worker here has under way. */
   status(): Promise<{
     readonly open: Readonly<Partial<Record<RunStatus, number>>>;
@@ -56,30 +56,19 @@ export interface CoordinationPart {
   stop(graceMs: number, hurry?: AbortSignal): Promise<void>;
 }
 
-/** Opens coordination on a migrated database and, unless told otherwise, starts a worker. */
+/** Opens coordination on a migrated database. Nothing is driven until `startWorker`. */
 export async function openCoordination(options: CoordinationOptions): Promise<CoordinationPart> {
-  const { database, registry, clock, log } = options;
+  const { database, clock, log } = options;
   const feed = new RunFeed();
   await ensurePartitions(database, clock, log);
   const runs = new Runs({ ...options, feed });
-  const worker = options.worker
-    ? new Worker({
-        database,
-        registry,
-        home: options.home,
-        clock,
-        log,
-        random: options.random ?? Math.random,
-        leaseMs: options.leaseMs,
-        concurrency:
-          options.concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : options.concurrency,
-        maxRuns: options.maxRuns ?? 10_000,
-        publish: (runId) => feed.published(runId),
-      })
-    : undefined;
-  await worker?.start();
+  let worker: Worker | undefined;
   return {
     runs,
+    async startWorker() {
+      worker ??= createWorker(options, feed);
+      await worker.start();
+    },
     async status() {
       const open = await database.query(countOpenRuns());
       return {
@@ -90,4 +79,20 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
     hasRuns: async () => (await database.query(anyRun())).length > 0,
     stop: async (graceMs, hurry) => worker?.stop(graceMs, hurry),
   };
+}
+
+function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
+  const { database, registry, home, clock, log, leaseMs, concurrency } = options;
+  return new Worker({
+    database,
+    registry,
+    home,
+    clock,
+    log,
+    random: options.random ?? Math.random,
+    leaseMs,
+    concurrency: concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : concurrency,
+    maxRuns: options.maxRuns ?? 10_000,
+    publish: (runId) => feed.published(runId),
+  });
 }

@@ -104,9 +104,9 @@ export function applyEvent(
   if ((event.seq === 1) !== (event.body.type === 'run.created')) {
     throw corrupt(event, `event ${event.seq} can not be ${event.body.type}`);
   }
-  state.lastSeq = event.seq;
   if ('task' in event.body) applyTaskEvent(state, event, event.body, atMs);
   else applyRunEvent(state, event.body, atMs);
+  state.lastSeq = event.seq;
   state.lastAtMs = atMs;
 }
 

@@ -1,0 +1,318 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { AppError, errorRecord } from '../base/base.ts';
+import { decide } from './decide.ts';
+import { applyEvent, newRunState, runEnded, taskEnded, type RunState } from './state.ts';
+import type { EventBody, TaskSpec, WorkflowDefinition } from './types.ts';
+
+const failure = errorRecord(new AppError('agent_failed', 'it failed', { retryable: false }));
+
+function workflow(
+  tasks: readonly Partial<TaskSpec>[],
+  settings: Partial<WorkflowDefinition> = {},
+): WorkflowDefinition {
+  return {
+    name: 'w',
+    description: '',
+    mode: 'parallel',
+    inputs: {},
+    maxParallel: 10,
+    timeoutMs: 300_000,
+    tasks: tasks.map((task, index) => ({
+      id: `t${index}`,
+      agent: 'a',
+      description: '',
+      input: {},
+      needs: [],
+      after: [],
+      priority: 50,
+      onFailure: 'stop',
+      ...task,
+    })),
+    ...settings,
+  };
+}
+
+/** A run in memory: its events, and the state that they give. */
+class Log {
+  readonly events: EventBody[] = [];
+  readonly definition: WorkflowDefinition;
+  state: RunState;
+
+  constructor(definition: WorkflowDefinition) {
+    this.definition = definition;
+    this.state = newRunState(definition);
+    this.append({ type: 'run.created', workflow: 'w', definitionHash: '', input: {}, agents: {} });
+    this.append({ type: 'run.claimed', worker: 'one', takeover: false });
+  }
+
+  append(body: EventBody, atMs = 0): void {
+    applyEvent(this.state, { seq: this.state.lastSeq + 1, body }, atMs);
+    this.events.push(body);
+  }
+
+  start(task: string): void {
+    const attempt = (this.state.tasks.get(task)?.attempts ?? 0) + 1;
+    this.append({ type: 'attempt.started', task, attempt, attemptId: `${task}/${attempt}` });
+  }
+
+  succeed(task: string): void {
+    this.append({
+      type: 'attempt.succeeded',
+      task,
+      attempt: 1,
+      output: task,
+      usage: { wallMs: 1 },
+    });
+  }
+
+  fail(task: string): void {
+    this.append({ type: 'attempt.failed', task, attempt: 1, error: failure });
+  }
+
+  decide(nowMs = 0) {
+    return decide(this.definition, this.state, nowMs);
+  }
+
+  starts(nowMs = 0): string[] {
+    return this.decide(nowMs).start.map(({ id }) => id);
+  }
+}
+
+test('a task that needs a failed one is skipped, and the run is failed, never completed', () => {
+  const log = new Log(workflow([{}, { needs: ['t0'] }]));
+  log.start('t0');
+  log.fail('t0');
+  const { skip, end } = log.decide();
+  expect(skip).toEqual([{ task: 't1', reason: 'it needs t0, which was failed' }]);
+  expect(end).toMatchObject({
+    outcome: 'failed',
+    error: { code: 'agent_failed', message: 'task t0: it failed' },
+  });
+});
+
+test('with `continue` a failed task does not end the run, but a task that needs it still does', () => {
+  const going = new Log(workflow([{ onFailure: 'continue' }, {}, { after: ['t0'] }]));
+  going.start('t0');
+  going.fail('t0');
+  expect(going.starts()).toEqual(['t1', 't2']);
+
+  const needed = new Log(workflow([{ onFailure: 'continue' }, { needs: ['t0'] }]));
+  needed.start('t0');
+  needed.fail('t0');
+  expect(needed.decide().end).toMatchObject({
+    outcome: 'failed',
+    error: { code: 'dependency_failed' },
+  });
+});
+
+test('a failure stops what is under way before the run ends', () => {
+  const log = new Log(workflow([{}, {}]));
+  log.start('t0');
+  log.start('t1');
+  log.fail('t0');
+  const { stopRunning, end } = log.decide();
+  expect(stopRunning).toMatchObject({ outcome: 'failed' });
+  expect(end).toBeUndefined();
+  log.append({ type: 'run.stopping', error: failure });
+  log.append({ type: 'attempt.cancelled', task: 't1', attempt: 1 });
+  expect(log.decide().end).toEqual({ outcome: 'failed', error: failure });
+});
+
+test('the limit counts the time that workers held the run, not the time in which nobody did', () => {
+  const log = new Log(workflow([{}], { timeoutMs: 1_000 }));
+  log.append({ type: 'run.released', reason: 'stop' }, 600);
+  log.append({ type: 'run.claimed', worker: 'two', takeover: false }, 1_000_000);
+  expect(log.decide(1_000_399).end).toBeUndefined();
+  expect(log.decide(1_000_399).wakeAtMs).toBe(1_000_400);
+  expect(log.decide(1_000_400).end).toMatchObject({
+    outcome: 'failed',
+    error: { code: 'timeout' },
+  });
+});
+
+test('after a crash the time since the last event does not count', () => {
+  const log = new Log(workflow([{}], { timeoutMs: 1_000 }));
+  log.append({ type: 'attempt.started', task: 't0', attempt: 1, attemptId: 'x' }, 500);
+  log.append({ type: 'run.claimed', worker: 'two', takeover: true }, 1_000_000);
+  expect(log.decide(1_000_499).stopRunning).toBeUndefined();
+  expect(log.decide(1_000_500).stopRunning).toMatchObject({ outcome: 'failed' });
+});
+
+test('a retry waits for its time, and the run wakes for it', () => {
+  const log = new Log(workflow([{}]));
+  log.start('t0');
+  log.append({
+    type: 'attempt.failed',
+    task: 't0',
+    attempt: 1,
+    error: failure,
+    retryAt: new Date(5_000).toISOString(),
+  });
+  expect(log.starts(4_999)).toEqual([]);
+  expect(log.decide(4_999).wakeAtMs).toBe(5_000);
+  expect(log.starts(5_000)).toEqual(['t0']);
+});
+
+test('a cancelled run says so even when a task failed in between', () => {
+  const log = new Log(workflow([{}, {}]));
+  log.start('t0');
+  log.append({ type: 'run.cancel_requested', reason: 'not needed', signalId: 's' });
+  log.fail('t0');
+  const decision = log.decide();
+  expect(decision.end).toEqual({ outcome: 'cancelled', reason: 'not needed' });
+  expect(decision.skip).toEqual([{ task: 't1', reason: 'the run was cancelled' }]);
+});
+
+test('higher priority starts first, and no more than the run allows', () => {
+  const log = new Log(
+    workflow([{ priority: 1 }, { priority: 90 }, { priority: 50 }], { maxParallel: 2 }),
+  );
+  expect(log.starts()).toEqual(['t1', 't2']);
+  log.start('t1');
+  expect(log.starts()).toEqual(['t2']);
+});
+
+test('a log that contradicts itself is refused, with the number of the event', () => {
+  const log = new Log(workflow([{}]));
+  const refused = (seq: number, body: EventBody) => () => applyEvent(log.state, { seq, body }, 0);
+  expect(refused(9, { type: 'run.claimed', worker: 'x', takeover: true })).toThrow(
+    'event 9 follows event 2',
+  );
+  expect(refused(3, { type: 'attempt.cancelled', task: 't0', attempt: 1 })).toThrow(
+    'which is created',
+  );
+  expect(refused(3, { type: 'task.skipped', task: 'zz', reason: '' })).toThrow(
+    'there is no task zz',
+  );
+  log.start('t0');
+  log.succeed('t0');
+  expect(refused(5, { type: 'attempt.started', task: 't0', attempt: 2, attemptId: 'x' })).toThrow(
+    'completed',
+  );
+});
+
+/** A workflow whose tasks only look back, with a fate for every attempt. */
+const worlds = fc
+  .array(
+    fc.record({
+      needs: fc.array(fc.nat(), { maxLength: 3 }),
+      after: fc.array(fc.nat(), { maxLength: 2 }),
+      onFailure: fc.constantFrom('stop' as const, 'continue' as const),
+      priority: fc.integer({ min: 1, max: 100 }),
+    }),
+    { minLength: 1, maxLength: 12 },
+  )
+  .chain((tasks) =>
+    fc.record({
+      definition: fc.integer({ min: 1, max: 4 }).map((maxParallel) =>
+        workflow(
+          tasks.map((task, index) => ({
+            ...task,
+            needs: index === 0 ? [] : [...new Set(task.needs.map((n) => `t${n % index}`))],
+            after: index === 0 ? [] : [...new Set(task.after.map((n) => `t${n % index}`))],
+          })),
+          { maxParallel },
+        ),
+      ),
+      /** One step each: end the k-th running attempt well or badly, crash the worker, or cancel the run. */
+      steps: fc.array(
+        fc.record({
+          pick: fc.nat(),
+          what: fc.oneof(
+            { weight: 12, arbitrary: fc.constant('succeed' as const) },
+            { weight: 3, arbitrary: fc.constant('fail' as const) },
+            { weight: 2, arbitrary: fc.constant('crash' as const) },
+            { weight: 1, arbitrary: fc.constant('cancel' as const) },
+          ),
+        }),
+        { maxLength: 60 },
+      ),
+    }),
+  );
+
+test('whatever fails, crashes or is cancelled: order and limits hold, nothing completed runs again, the run ends', () => {
+  fc.assert(
+    fc.property(worlds, ({ definition, steps }) => {
+      const log = new Log(definition);
+      const completed = new Set<string>();
+      const script = [...steps];
+      for (let turn = 0; !runEnded(log.state.status); turn += 1) {
+        expect(turn).toBeLessThan(1_000);
+        const running = take(log, completed);
+        if (runEnded(log.state.status)) break;
+        const step = script.shift() ?? { pick: 0, what: 'succeed' as const };
+        act(log, step, running, completed);
+      }
+      const states = [...log.state.tasks.values()];
+      expect(states.every(({ status }) => taskEnded(status))).toBe(true);
+      const lost = definition.tasks.filter(
+        ({ id, onFailure }) =>
+          onFailure === 'stop' && log.state.tasks.get(id)?.status !== 'completed',
+      );
+      if (log.state.status === 'completed') expect(lost).toEqual([]);
+      if (log.state.status === 'failed') expect(log.state.error).toBeDefined();
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Carries out one decision, and checks what it starts. */
+function take(log: Log, completed: ReadonlySet<string>): string[] {
+  const decision = log.decide();
+  if (decision.stopRunning?.outcome === 'failed' && log.state.stopError === undefined) {
+    log.append({ type: 'run.stopping', error: decision.stopRunning.error });
+  }
+  for (const { task, reason } of decision.skip) log.append({ type: 'task.skipped', task, reason });
+  for (const task of decision.start) {
+    expect(completed.has(task.id)).toBe(false);
+    for (const id of task.needs) expect(log.state.tasks.get(id)?.status).toBe('completed');
+    for (const id of task.after)
+      expect(taskEnded(log.state.tasks.get(id)?.status ?? 'created')).toBe(true);
+    log.start(task.id);
+  }
+  const running = [...log.state.tasks.values()].filter(({ status }) => status === 'running');
+  expect(running.length).toBeLessThanOrEqual(log.definition.maxParallel);
+  if (decision.stopRunning !== undefined) {
+    for (const { id, attempts } of running)
+      log.append({ type: 'attempt.cancelled', task: id, attempt: attempts });
+    return [];
+  }
+  if (decision.end?.outcome === 'completed') log.append({ type: 'run.completed', output: null });
+  else if (decision.end?.outcome === 'failed')
+    log.append({ type: 'run.failed', error: decision.end.error });
+  else if (decision.end?.outcome === 'cancelled')
+    log.append({ type: 'run.cancelled', reason: decision.end.reason });
+  else expect(running.length).toBeGreaterThan(0);
+  return running.map(({ id }) => id);
+}
+
+function act(
+  log: Log,
+  step: { pick: number; what: 'succeed' | 'fail' | 'crash' | 'cancel' },
+  running: readonly string[],
+  completed: Set<string>,
+): void {
+  const task = running[step.pick % Math.max(1, running.length)];
+  if (step.what === 'cancel' && log.state.cancelReason === undefined) {
+    log.append({ type: 'run.cancel_requested', reason: 'x', signalId: 's' });
+  } else if (step.what === 'crash') {
+    crash(log, running);
+  } else if (task !== undefined && step.what === 'fail') {
+    log.fail(task);
+  } else if (task !== undefined) {
+    log.succeed(task);
+    completed.add(task);
+  }
+}
+
+/** The worker dies: another reads the events from the first one on. */
+function crash(log: Log, running: readonly string[]): void {
+  const state = newRunState(log.definition);
+  for (const [index, body] of log.events.entries()) applyEvent(state, { seq: index + 1, body }, 0);
+  log.state = state;
+  log.append({ type: 'run.claimed', worker: 'next', takeover: true });
+  for (const task of running) {
+    log.append({ type: 'attempt.abandoned', task, attempt: 1, reason: 'the worker died' });
+  }
+}

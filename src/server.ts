@@ -1,0 +1,240 @@
+/** The composition root: the only place where the parts of Centuria meet. */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openRegistry, type AgentRegistry } from './agents/agents.ts';
+import { startBridge, type Bridge } from './api/api.ts';
+import { AppError, type Clock, type Config, type Log } from './base/base.ts';
+import {
+  openCoordination,
+  type Coordination,
+  type CoordinationPart,
+} from './coordination/coordination.ts';
+import { migrate, openDatabase, type Database } from './database/database.ts';
+
+/** What one process can be: the bridge answers HTTP, the worker drives runs. */
+export const roles = ['bridge', 'worker'] as const;
+export type Role = (typeof roles)[number];
+
+export interface ServerOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** All of them unless given. */
+  readonly roles?: readonly Role[];
+  /** Where `agents`, `workflows` and `migrations` are. */
+  readonly root: string;
+  readonly version: string;
+  /** What relative defaults of path inputs start from. */
+  readonly cwd: string;
+  /** Told of each step of the start before it is taken. */
+  readonly onStep?: (step: string) => void;
+  /** Called once when the server can't go on: the embedded database has stopped. */
+  readonly onLost?: (error: AppError) => void;
+}
+
+export interface RunningServer {
+  /** Absent without the bridge. */
+  readonly bridgeUrl: string | undefined;
+  readonly coordination: Coordination;
+  readonly agents: AgentRegistry;
+  readonly database: Database;
+  /** A link that opens one browser session, once. */
+  loginLink(): string | undefined;
+  /** Whether no run has ever been started in this database. */
+  firstRun(): Promise<boolean>;
+  /**
+   * Stops in order: the bridge takes nothing new, the worker lets attempts finish within the grace,
+   * then the database is closed. Calling it again with `force` ends the waiting. What is cut off
+   * goes on after the next start.
+   */
+  stop(options: { force: boolean }): Promise<void>;
+}
+
+/** What tells the command line where the server is: `<home>/server.json`. */
+export interface ServerFile {
+  readonly pid: number;
+  readonly bridgeUrl: string;
+  readonly startedAt: string;
+  readonly version: string;
+}
+
+/**
+ * Starts Centuria in the data folder. On failure everything that was opened is closed again.
+ * Throws what the parts throw: `home_locked`, `home_unusable`, `database_*`, `migration_*`,
+ * `schema_too_new`, `port_in_use`.
+ */
+export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
+  const { clock, log, root, version, cwd } = options;
+  const active = options.roles ?? roles;
+  const step = options.onStep ?? (() => undefined);
+  const startedAt = new Date(clock.nowMs());
+  const closers: (() => Promise<void>)[] = [];
+  const hurry = new AbortController();
+  let stopped: Promise<void> | undefined;
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.toReversed()) {
+      await close().catch((error: unknown) =>
+        log.error({ err: error }, 'a part did not stop well'),
+      );
+    }
+  };
+
+  try {
+    const { home, values } = config;
+    await makeHome(home);
+    step(values.databaseUrl === '' ? 'opening the embedded database' : 'connecting to PostgreSQL');
+    const database = await openDatabase({
+      url: values.databaseUrl,
+      home,
+      poolSize: values.databasePoolSize,
+      log,
+      clock,
+      ...(options.onLost === undefined ? {} : { onLost: options.onLost }),
+    });
+    closers.push(() => database.close());
+    step('migrating');
+    await migrate(database, { folder: join(root, 'migrations'), log, clock });
+    step('loading agents');
+    const agents = await openRegistry({
+      folders: agentFolders(config, root),
+      database,
+      packageRoot: root,
+      log,
+      clock,
+      watch: true,
+    });
+    closers.push(() => agents.close());
+    const part = await openCoordination({
+      database,
+      registry: agents,
+      workflowFolders: workflowFolders(config, root),
+      home,
+      cwd,
+      clock,
+      log,
+      leaseMs: values.workerLeaseMs,
+      concurrency: values.workerConcurrency,
+    });
+    closers.push(() => part.stop(values.shutdownGraceMs, hurry.signal));
+    let bridge: Bridge | undefined;
+    if (active.includes('bridge')) {
+      step('opening the bridge');
+      const token = await readToken(home, log);
+      bridge = await startBridge({
+        coordination: part.runs,
+        workStatus: part.status,
+        agents,
+        database,
+        config,
+        token,
+        version,
+        log,
+        clock,
+        startedAt,
+      });
+      closers.push(bridge.close);
+    }
+    if (active.includes('worker')) await part.startWorker();
+    if (bridge !== undefined) {
+      bridge.ready(true);
+      await writeServerFile(home, {
+        pid: process.pid,
+        bridgeUrl: bridge.url,
+        startedAt: startedAt.toISOString(),
+        version,
+      });
+      closers.push(() => rm(join(home, 'server.json'), { force: true }));
+    }
+    return running({ bridge, part, agents, database }, (force) => {
+      if (force) hurry.abort();
+      stopped ??= closeAll();
+      return stopped;
+    });
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** Where definitions are looked for; a later folder's definition takes the place of an earlier one's. */
+export function agentFolders(config: Config, root: string): { path: string; shipped: boolean }[] {
+  return [
+    { path: join(root, 'agents'), shipped: true },
+    ...[join(config.home, 'agents'), ...config.values.agentFolders].map((path) => ({
+      path,
+      shipped: false,
+    })),
+  ];
+}
+
+/** Where workflows are looked for, in the same order. */
+export function workflowFolders(config: Config, root: string): string[] {
+  return [
+    join(root, 'workflows'),
+    join(config.home, 'workflows'),
+    ...config.values.workflowFolders,
+  ];
+}
+
+function running(
+  parts: {
+    bridge: Bridge | undefined;
+    part: CoordinationPart;
+    agents: AgentRegistry;
+    database: Database;
+  },
+  stop: (force: boolean) => Promise<void>,
+): RunningServer {
+  const { bridge, part, agents, database } = parts;
+  return {
+    bridgeUrl: bridge?.url,
+    coordination: part.runs,
+    agents,
+    database,
+    loginLink: () => bridge?.loginLink(),
+    firstRun: async () => !(await part.hasRuns()),
+    stop: ({ force }) => stop(force),
+  };
+}
+
+async function makeHome(home: string): Promise<void> {
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new AppError('home_unusable', `the data folder ${home} can not be made`, {
+      remedy: 'Name another with --home or CENTURIA_HOME.',
+      cause,
+    });
+  }
+}
+
+/** The token that the command line shows to the bridge: 256 random bits, readable by its owner only. */
+async function readToken(home: string, log: Log): Promise<string> {
+  const path = join(home, 'token');
+  try {
+    await writeFile(path, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new AppError('home_unusable', `${path} can not be written`, { cause });
+    }
+    const { mode } = await stat(path);
+    if ((mode & 0o077) !== 0) {
+      await chmod(path, 0o600);
+      log.warn(
+        { path },
+        'the token could be read by others; now only by its owner. Delete it to get a new one',
+      );
+    }
+  }
+  const token = (await readFile(path, 'utf8')).trim();
+  if (token.length >= 32) return token;
+  throw new AppError('home_unusable', `${path} holds no token`, {
+    remedy: 'Delete it; the next start makes a new one.',
+  });
+}
+
+async function writeServerFile(home: string, file: ServerFile): Promise<void> {
+  const path = join(home, 'server.json');
+  await writeFile(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
