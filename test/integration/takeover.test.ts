@@ -1,0 +1,153 @@
+/** What happens to runs when the process that drives them dies, freezes or stops. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { sql } from '../../src/database/database.ts';
+import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
+import { postgresUnavailable } from '../support/postgres.ts';
+
+const workflow = `
+mode: sequential
+inputs: { ms: { type: integer, default: 150 } }
+tasks:
+${Array.from({ length: 8 }, (_, index) => `  t${index}: { agent: step, input: { ms: "\${inputs.ms}" } }`).join('\n')}
+`;
+
+describe.skipIf(postgresUnavailable)('with several worker processes on one PostgreSQL', () => {
+  let store: TestStore;
+  let fixture: Fixture;
+  let workers: ChildProcess[];
+
+  beforeEach(async () => {
+    store = await openStore('server');
+    workers = [];
+    // This process starts and watches runs; it drives none.
+    fixture = await openFixture(
+      store,
+      { steps: workflow },
+      { step: () => 'never here' },
+      { worker: false },
+    );
+  });
+
+  afterEach(async () => {
+    for (const worker of workers) worker.kill('SIGKILL');
+    await Promise.all(
+      workers.map((worker) => worker.exitCode ?? worker.signalCode ?? once(worker, 'exit')),
+    );
+    await store.close();
+  });
+
+  async function startWorker(): Promise<ChildProcess> {
+    const program = join(import.meta.dirname, '../support/worker-process.ts');
+    const url = new URL(inject('postgresAdminUrl'));
+    const [{ name } = { name: '' }] = await store.database.query(
+      sql<{ name: string }>`select current_database()::text as name`,
+    );
+    url.pathname = `/${name}`;
+    const worker = spawn(process.execPath, [program, url.href, store.home], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    workers.push(worker);
+    await once(worker.stdout, 'data');
+    return worker;
+  }
+
+  async function lines(): Promise<string[]> {
+    const text = await readFile(join(store.home, 'ran.log'), 'utf8').catch(() => '');
+    return text.split('\n').filter((line) => line !== '');
+  }
+
+  /** The worker that has begun a task last. */
+  async function holder(): Promise<ChildProcess> {
+    for (;;) {
+      const pid = Number((await lines()).at(-1)?.split(' ')[2]);
+      const found = workers.find((worker) => worker.pid === pid);
+      if (found !== undefined) return found;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async function started(runId: string, task: string): Promise<void> {
+    for await (const { body } of fixture.part.runs.follow(runId, 0)) {
+      if (body.type === 'attempt.started' && body.task === task) return;
+    }
+  }
+
+  test('a run whose worker was killed goes on in another, and no finished task runs again', async () => {
+    await Promise.all([startWorker(), startWorker()]);
+    const { id } = await fixture.part.runs.start({ workflow: 'steps', input: {} });
+    await started(id, 't3');
+    (await holder()).kill('SIGKILL');
+    const detail = await fixture.part.runs.wait(id);
+    expect(detail.status).toBe('completed');
+
+    const ran = await lines();
+    for (const task of detail.taskList) {
+      const done = ran.filter((line) => line.startsWith(`${id}/${task.id} done`));
+      expect(done).toHaveLength(1);
+      // Only the task that was under way at the kill may have been started twice.
+      const starts = ran.filter((line) => line.startsWith(`${id}/${task.id} start`));
+      expect(starts).toHaveLength(task.attempts);
+    }
+    expect(detail.taskList.reduce((sum, { attempts }) => sum + attempts, 0)).toBeLessThanOrEqual(9);
+    const events = await fixture.events(id);
+    expect(
+      events.filter(({ body }) => body.type === 'run.claimed').map(({ body }) => body),
+    ).toMatchObject([{ takeover: false }, { takeover: true }]);
+  });
+
+  test('a frozen worker that wakes writes nothing, and the run is as if it had died', async () => {
+    await Promise.all([startWorker(), startWorker()]);
+    const { id } = await fixture.part.runs.start({ workflow: 'steps', input: { ms: 300 } });
+    await started(id, 't2');
+    const first = await holder();
+    first.kill('SIGSTOP');
+    for await (const { body } of fixture.part.runs.follow(id, 0)) {
+      if (body.type === 'run.claimed' && body.takeover) break;
+    }
+    first.kill('SIGCONT');
+    const detail = await fixture.part.runs.wait(id);
+    expect(detail.status).toBe('completed');
+    const events = await fixture.events(id);
+    const takeover = events.findIndex(({ body }) => body.type === 'run.claimed' && body.takeover);
+    expect(events.slice(takeover).every(({ epoch }) => epoch === 2)).toBe(true);
+    const after = events.slice(takeover).filter(({ body }) => body.type === 'attempt.succeeded');
+    expect(after.map(({ body }) => 'output' in body && body.output)).not.toContain(first.pid);
+  });
+
+  test('a worker that stops gives its runs back at once', async () => {
+    await Promise.all([startWorker(), startWorker()]);
+    const { id } = await fixture.part.runs.start({ workflow: 'steps', input: { ms: 200 } });
+    await started(id, 't2');
+    const first = await holder();
+    first.kill('SIGTERM');
+    await once(first, 'exit');
+    expect(first.exitCode).toBe(0);
+    const detail = await fixture.part.runs.wait(id);
+    expect(detail.status).toBe('completed');
+    const types = (await fixture.events(id)).map(({ body }) => body.type);
+    expect(types).toContain('run.released');
+    expect(types.filter((type) => type === 'attempt.abandoned')).toHaveLength(1);
+    // Given back, not taken over: nobody had to wait for the lease to end.
+    const claims = (await fixture.events(id)).filter(({ body }) => body.type === 'run.claimed');
+    expect(claims.map(({ body }) => 'takeover' in body && body.takeover)).toEqual([false, false]);
+  });
+
+  test('runs are shared by all workers, each is driven by one at a time', async () => {
+    await Promise.all([startWorker(), startWorker(), startWorker()]);
+    const starts = await Promise.all(
+      Array.from({ length: 30 }, () =>
+        fixture.part.runs.start({ workflow: 'steps', input: { ms: 5 } }),
+      ),
+    );
+    for (const { id } of starts)
+      expect((await fixture.part.runs.wait(id)).status).toBe('completed');
+    const ran = await lines();
+    expect(ran.filter((line) => line.includes(' start '))).toHaveLength(240);
+    const drivers = new Set(ran.map((line) => line.split(' ')[2]));
+    expect(drivers.size).toBeGreaterThan(1);
+  });
+});

@@ -1,0 +1,43 @@
+/**
+ * A worker in a process of its own, to be killed or frozen: `node worker-process.ts URL HOME`. Its
+ * one agent, `step`, appends `<task key> <pid>` to `<home>/ran.log`, waits `ms`, and appends `done`.
+ */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createLog, systemClock } from '../../src/base/base.ts';
+import { openCoordination } from '../../src/coordination/coordination.ts';
+import { openDatabase } from '../../src/database/database.ts';
+import { inProcessAgents } from './in-process-agents.ts';
+
+const [url = '', home = ''] = process.argv.slice(2);
+const log = createLog({ level: 'warn' });
+const database = await openDatabase({ url, home, poolSize: 4, log, clock: systemClock });
+const ran = (line: string): void => appendFileSync(join(home, 'ran.log'), `${line}\n`);
+
+const part = await openCoordination({
+  database,
+  registry: inProcessAgents({
+    step: async ({ input, idempotencyKey, signal }) => {
+      const { ms } = input as { ms: number };
+      ran(`${idempotencyKey} start ${process.pid}`);
+      await delay(ms, undefined, { signal });
+      ran(`${idempotencyKey} done ${process.pid}`);
+      return process.pid;
+    },
+  }),
+  workflowFolders: [],
+  home,
+  cwd: home,
+  clock: systemClock,
+  log,
+  leaseMs: 1_500,
+  concurrency: 16,
+});
+await part.startWorker();
+process.stdout.write('ready\n');
+process.on('SIGTERM', async () => {
+  await part.stop(0);
+  await database.close();
+  process.exit(0);
+});
