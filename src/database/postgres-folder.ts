@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../base/base.ts';
 import type { PostgresInstall } from './postgres-install.ts';
@@ -41,21 +41,30 @@ export interface ServerFolder {
 
 /** Unix sockets have paths of at most 107 bytes, and PostgreSQL adds `/.s.PGSQL.NNNNN.lock`. */
 const longestSocketFolder = 85;
+const socketPrefix = 'centuria-pg-';
 
-/** Finds or makes what a server needs in `folder`; runs initdb where there is no data yet. */
-export async function prepareFolder(
-  install: PostgresInstall,
-  options: { folder: string; user?: string; settings?: Readonly<Record<string, unknown>> },
-): Promise<ServerFolder> {
-  const path = resolve(options.folder);
-  const dataFolder = join(path, 'data');
-  try {
-    const owner = await serverOwner();
+/** Makes the folder or takes it over, unless something else is in it. Returns its absolute path. */
+export async function openFolder(folder: string): Promise<string> {
+  const path = resolve(folder);
+  return await asStartError(path, async () => {
     await assertOurs(path);
     await mkdir(path, { recursive: true, mode: 0o700 });
     // Stays root's where we are root: whoever breaks into the server must not be able to lead
     // root's next write elsewhere by a link.
-    await chmod(path, owner.uid === undefined ? 0o700 : 0o711);
+    await chmod(path, process.getuid?.() === 0 ? 0o711 : 0o700);
+    return path;
+  });
+}
+
+/** Finds or makes what a server needs in its folder; runs initdb where there is no data yet. */
+export async function prepareFolder(
+  install: PostgresInstall,
+  path: string,
+  options: { user?: string; settings?: Readonly<Record<string, unknown>> },
+): Promise<ServerFolder> {
+  const dataFolder = join(path, 'data');
+  return await asStartError(path, async () => {
+    const owner = await serverOwner();
     await assertReachable([path, install.binFolder], owner);
     const major = await readText(join(dataFolder, 'PG_VERSION'));
     if (major !== undefined && Number(major) !== install.major) {
@@ -80,12 +89,15 @@ export async function prepareFolder(
         await writeFile(join(path, 'port'), `${port}\n`);
       },
     };
-  } catch (error) {
-    if (error instanceof AppError) throw error;
-    throw startError(`${path}: ${(error as Error).message}`, {
-      details: { folder: path },
-      cause: error,
-    });
+  });
+}
+
+async function asStartError<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    throw startError(`${path}: ${(cause as Error).message}`, { details: { folder: path }, cause });
   }
 }
 
@@ -142,7 +154,7 @@ async function assertOurs(path: string): Promise<void> {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  const ours = /^(?:data|data\.new-.*|password|user|port|server\.log(?:\.1)?|socket)$/;
+  const ours = /^(?:data|data\.new-.*|lock|password|user|port|server\.log(?:\.1)?|socket)$/;
   const strange = names.find((name) => !ours.test(name));
   if (strange === undefined) return;
   throw startError(`${path} is not empty and no server's folder: it holds ${strange}`, {
@@ -234,7 +246,7 @@ async function makeSocketFolder(path: string, owner: Owner): Promise<string> {
   const inside = join(path, 'socket');
   const digest = createHash('sha256').update(path).digest('hex').slice(0, 16);
   const short = Buffer.byteLength(inside) <= longestSocketFolder;
-  const folder = short ? inside : join(tmpdir(), `centuria-pg-${digest}`);
+  const folder = short ? inside : join(tmpdir(), `${socketPrefix}${digest}`);
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
@@ -246,6 +258,12 @@ async function makeSocketFolder(path: string, owner: Owner): Promise<string> {
   }
   await give(folder, owner, 0o700);
   return folder;
+}
+
+/** Takes away what was made outside of the server's folder; a killed server's socket stays in it. */
+export async function removeSocketFolder(folder: string): Promise<void> {
+  if (!basename(folder).startsWith(socketPrefix)) return;
+  await rm(folder, { recursive: true, force: true });
 }
 
 async function readText(path: string): Promise<string | undefined> {

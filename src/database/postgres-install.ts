@@ -7,7 +7,6 @@
  * current one is taken with a notice: apt still checks Debian's signature, so the pin adds
  * reproducibility, not the only trust. The same version with another hash is always refused.
  */
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
@@ -16,12 +15,14 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { AppError, type Log } from '../base/base.ts';
+import { withFileLock } from './file-lock.ts';
 import lock17 from './postgres-17.lock.json' with { type: 'json' };
 import {
   assertHash,
   installError,
   makeReadable,
   PackageSource,
+  assertTools,
   runTool,
   suiteOfMajor,
   type PostgresLock,
@@ -127,16 +128,18 @@ export async function installPostgres(options: InstallOptions): Promise<Postgres
 
   const before = await cached();
   if (before !== undefined && !update) return before;
+  await assertTools();
   await prepareFolder(options.cacheFolder, folder);
-  const release = await takeLock(join(folder, `.lock-${major}`), options);
-  try {
+  const locked = {
+    signal: options.signal,
+    onWait: () => options.onProgress?.({ phase: 'wait', done: 0, total: 0 }),
+  };
+  return await withFileLock(join(folder, `.lock-${major}`), locked, async () => {
     const meanwhile = await cached();
     if (meanwhile !== undefined && !update) return meanwhile;
     await removeLeftovers(folder, major);
     return await install({ ...options, folder, suite, requested, pins: lock?.packages ?? {} });
-  } finally {
-    release();
-  }
+  });
 }
 
 /** Installs in the cache, newest first, then those of the host's package manager. */
@@ -370,32 +373,4 @@ async function removeLeftovers(folder: string, major: number): Promise<void> {
     if (!name.startsWith(`.new-${major}-`)) continue;
     await rm(join(folder, name), { recursive: true, force: true });
   }
-}
-
-/**
- * Waits for the kernel's lock on a file and returns what releases it. A child holds it, because
- * Node can not; its input is our pipe, so that it lets go when this process is gone, however.
- */
-async function takeLock(path: string, options: InstallOptions): Promise<() => void> {
-  const child = spawn('flock', ['-x', path, 'sh', '-c', 'echo; exec cat >/dev/null'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  const slow = setTimeout(() => options.onProgress?.({ phase: 'wait', done: 0, total: 0 }), 500);
-  try {
-    await new Promise<void>((taken, failed) => {
-      child.stdout.once('data', () => taken());
-      child.once('error', failed);
-      child.once('exit', (code) => failed(new Error(`flock ended with ${code}`)));
-    });
-  } catch (cause) {
-    throw options.signal?.aborted === true
-      ? installError('cancelled', 'the installation of PostgreSQL was cancelled', { cause })
-      : installError('missing_tool', `${path} could not be locked: ${String(cause)}`, { cause });
-  } finally {
-    clearTimeout(slow);
-  }
-  // An abort while the lock is held kills the child; the work notices by itself.
-  child.on('error', () => undefined);
-  return () => child.stdin.end();
 }

@@ -4,8 +4,8 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { constants, createReadStream, existsSync } from 'node:fs';
+import { access, chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
@@ -70,6 +70,29 @@ export function installError(
   });
 }
 
+const tools = ['apt-get', 'apt-cache', 'dpkg', 'dpkg-deb', 'flock', 'sync'];
+
+/** Throws `missing_tool` naming each program that is not in the path, before anything is done. */
+export async function assertTools(): Promise<void> {
+  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '');
+  const missing: string[] = [];
+  for (const tool of tools) {
+    const tries = folders.map((folder) => access(join(folder, tool), constants.X_OK));
+    await Promise.any(tries).catch(() => missing.push(tool));
+  }
+  if (missing.length > 0) throw missingTool(missing.join(', '));
+}
+
+function missingTool(tool: string, cause?: unknown): AppError {
+  return installError('missing_tool', `not found: ${tool}`, {
+    details: { tool },
+    remedy:
+      'PostgreSQL is installed from Debian packages, on Debian with apt-get, dpkg-deb and flock. ' +
+      'Elsewhere give the URL of a server in CENTURIA_DATABASE_URL, or use the embedded database.',
+    cause,
+  });
+}
+
 /** Runs a tool to its end and returns what it printed; a failure becomes an error with its reason. */
 export async function runTool(
   command: string,
@@ -95,15 +118,7 @@ function toolError(command: string, cause: unknown): AppError {
   if (name === 'AbortError') {
     return installError('cancelled', 'the installation of PostgreSQL was cancelled', { cause });
   }
-  if (code === 'ENOENT') {
-    return installError('missing_tool', `${command} was not found`, {
-      details: { tool: command },
-      remedy:
-        'PostgreSQL is installed from Debian packages, on Debian with apt-get, dpkg-deb and flock. ' +
-        'Elsewhere give the URL of a server in CENTURIA_DATABASE_URL, or use the embedded database.',
-      cause,
-    });
-  }
+  if (code === 'ENOENT') return missingTool(command, cause);
   const text = (stderr ?? '').trim();
   const shown = text.split('\n').filter((line) => /^E:|rror/.test(line));
   const message = `${command} failed: ${(shown.length > 0 ? shown : [text || String(cause)]).slice(0, 3).join(' ')}`;

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../base/base.ts';
 
 /** The lines of `postmaster.pid` (PostgreSQL's source, src/include/utils/pidfile.h). */
 export interface PostmasterFile {
@@ -25,9 +26,17 @@ export interface RunningPostgres extends PostmasterFile {
   readonly major: number;
 }
 
-/** The content of a data folder's `postmaster.pid`, or undefined when there is none to read. */
-export async function readPostmasterFile(dataFolder: string): Promise<PostmasterFile | undefined> {
-  const text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8').catch(() => undefined);
+/** The content of a data folder's `postmaster.pid`, or undefined. Throws `denied` when it may not be read. */
+async function readPostmasterFile(dataFolder: string): Promise<PostmasterFile | undefined> {
+  const path = join(dataFolder, 'postmaster.pid');
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
+    throw new AppError('denied', `${path} can not be read: ${cause.message}`, {
+      details: { path },
+      remedy: 'Use the user that the server belongs to.',
+      cause,
+    });
+  });
   if (text === undefined) return undefined;
   const [pid, folder = '', started, port, socketFolder = '', , , status = ''] = text.split('\n');
   if (!/^\d+$/.test(pid ?? '')) return undefined;

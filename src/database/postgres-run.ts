@@ -12,7 +12,15 @@ import { open, rename, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { AppError, systemClock, type Clock, type Log } from '../base/base.ts';
-import { isPortFree, prepareFolder, takeFreePort, type ServerFolder } from './postgres-folder.ts';
+import { withFileLock } from './file-lock.ts';
+import {
+  isPortFree,
+  openFolder,
+  prepareFolder,
+  removeSocketFolder,
+  takeFreePort,
+  type ServerFolder,
+} from './postgres-folder.ts';
 import type { PostgresInstall } from './postgres-install.ts';
 import { findRunning, startTicks, type RunningPostgres } from './postgres-process.ts';
 
@@ -67,8 +75,21 @@ export async function startPostgres(
   install: PostgresInstall,
   options: StartOptions,
 ): Promise<LocalPostgres> {
+  const path = await openFolder(options.folder);
+  return await withFileLock(
+    join(path, 'lock'),
+    { signal: options.signal },
+    async () => await startLocked(install, path, options),
+  );
+}
+
+async function startLocked(
+  install: PostgresInstall,
+  path: string,
+  options: StartOptions,
+): Promise<LocalPostgres> {
   const clock = options.clock ?? systemClock;
-  const folder = await prepareFolder(install, options);
+  const folder = await prepareFolder(install, path, options);
   const running = await findRunning(folder.dataFolder);
   if (running !== undefined) return await adopt(folder, running, options, clock);
 
@@ -116,6 +137,7 @@ export async function stopPostgres(
     ...options,
     clock: options.clock ?? systemClock,
   });
+  await removeSocketFolder(running.socketFolder);
   return true;
 }
 
@@ -290,6 +312,7 @@ function toServer(
       // Asked again by the folder: the id may be another's by now.
       if ((await findRunning(folder.dataFolder))?.pid !== pid) return;
       await stopProcess(pid, mode, { clock, log: options.log });
+      await removeSocketFolder(socketFolder);
     },
   };
 }

@@ -3,17 +3,7 @@
  * and C library, so that a server of a newer Debian works on an older host.
  */
 import { existsSync } from 'node:fs';
-import {
-  chmod,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { installError, runTool, type PostgresPackage } from './postgres-packages.ts';
 
@@ -41,29 +31,37 @@ export async function unpack(options: {
   onFile: (done: number) => void;
 }): Promise<string> {
   const { root, major, signal } = options;
-  await mkdir(join(root, 'usr'), { recursive: true });
-  // Up to Debian 12 the C library's package still says /lib; the rest of it is under /usr.
-  for (const name of ['lib', 'lib64', 'bin', 'sbin']) {
-    await mkdir(join(root, 'usr', name));
-    await symlink(join('usr', name), join(root, name));
-  }
+  await mkdir(root);
   let done = 0;
   for (const file of options.files) {
     await runTool('dpkg-deb', ['-x', file, root], { signal });
     options.onFile((done += 1));
   }
+  await mergeUsr(root, signal);
   await trim(root, major);
   const binFolder = join(root, 'usr/lib/postgresql', String(major), 'bin');
   const triplet = await findTriplet(root);
-  await wrapPrograms(binFolder, root, triplet, signal);
+  await wrapPrograms(binFolder, root, triplet, major);
   await assertComplete(root, major, triplet, signal);
   return binFolder;
+}
+
+/** Up to Debian 12 the C library's package still says /lib; the rest of it is under /usr. */
+async function mergeUsr(root: string, signal: AbortSignal | undefined): Promise<void> {
+  for (const name of ['lib', 'lib64']) {
+    const old = join(root, name);
+    if (!existsSync(old)) continue;
+    await runTool('cp', ['-a', '--remove-destination', old, join(root, 'usr')], { signal });
+    await rm(old, { recursive: true });
+  }
 }
 
 async function trim(root: string, major: number): Promise<void> {
   const server = join('usr/lib/postgresql', String(major), 'lib');
   const useless = [
+    'bin',
     'etc',
+    'sbin',
     'var',
     'usr/sbin',
     'usr/share/doc',
@@ -101,12 +99,11 @@ async function wrapPrograms(
   binFolder: string,
   root: string,
   triplet: string,
-  signal: AbortSignal | undefined,
+  major: number,
 ): Promise<void> {
   const loader = await findLoader(root, triplet);
-  // Loaders before glibc 2.33 can not be told the program's name; PostgreSQL 13 lives without it.
-  const help = await runTool(join(root, loader), ['--help'], { signal });
-  const named = help.includes('--argv0');
+  // Debian 11's loader (before glibc 2.33) can not be told the program's name; its 13 lives without.
+  const named = major > 13;
   for (const name of await readdir(binFolder)) {
     const program = join(binFolder, name);
     if (!(await isElf(program))) continue;

@@ -1,5 +1,5 @@
 /** Finds processes that a test run started and left, whoever their parent is by now. */
-import { mkdtemp, readdir, readFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,7 +12,11 @@ export const markVariable = 'TEST_RUN_MARK';
  * known by the folder in its command line. Who makes it removes it.
  */
 export async function testFolder(): Promise<string> {
-  return await mkdtemp(join(tmpdir(), `centuria-test-${process.env[markVariable] ?? 'unmarked'}-`));
+  const mark = process.env[markVariable] ?? 'unmarked';
+  const folder = await mkdtemp(join(tmpdir(), `centuria-test-${mark}-`));
+  // Where the run is root's, servers are another user's, who must get through to theirs.
+  await chmod(folder, 0o711);
+  return folder;
 }
 
 /** What still runs with the mark after a moment of grace, as `pid command`. */
