@@ -57,6 +57,19 @@ describe('formatting a definition', () => {
     expect(parsed(formatAgent({ ...definition, frontmatter: rest })).frontmatter).toEqual(rest);
   });
 
+  test('keeps a text of blanks and line ends when another field changes', () => {
+    const frontmatter = { name: 'a', description: 'b', kept: ' \n' };
+    const before = formatAgent({ frontmatter: { ...frontmatter, extra: 'x' }, prompt: '' });
+    expect(parsed(formatAgent({ frontmatter, prompt: '', source: before })).frontmatter).toEqual(
+      frontmatter,
+    );
+  });
+
+  test('refuses what is no YAML', () => {
+    const frontmatter = { name: 'a', description: 'b', when: new Date(0) };
+    expect(() => formatAgent({ frontmatter, prompt: '' })).toThrow('can not be written as YAML');
+  });
+
   test('removes a field and adds another', () => {
     const definition = parsed(source);
     const { future: _gone, ...rest } = definition.frontmatter;

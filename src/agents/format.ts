@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Document, isMap, isScalar, visit } from 'yaml';
+import { Document, isMap, isScalar, visit, type ToStringOptions } from 'yaml';
+import { AppError } from '../base/base.ts';
 import type { Problem } from './agents.ts';
 import { decodeSource, readFrontmatter, type Frontmatter } from './frontmatter.ts';
 import { promptOf } from './parse.ts';
@@ -15,19 +16,16 @@ export interface AgentText {
 /**
  * The text of a definition file. With a `source` that says the same it is that source, byte for
  * byte; otherwise only the fields that differ are written anew. Reading and formatting the result
- * again changes nothing.
+ * again changes nothing. Throws `invalid_input` for a value that is no YAML.
  */
 export function formatAgent(agent: AgentText): string {
   const before = agent.source === undefined ? undefined : readSource(agent.source);
   if (before === undefined) {
-    return join('---\n', toYaml(written(agent.frontmatter)), '---\n', bodyOf(agent.prompt));
+    return join('---\n', toYaml(agent.frontmatter), '---\n', bodyOf(agent.prompt));
   }
   const sameFields = isDeepStrictEqual({ ...before.fields }, { ...agent.frontmatter });
   const samePrompt = promptOf(before.body) === promptOf(agent.prompt);
-  let yaml = before.yaml;
-  if (!sameFields) {
-    yaml = toYaml(edited(before, agent.frontmatter));
-  }
+  const yaml = sameFields ? before.yaml : toYaml(agent.frontmatter, before);
   const closing = before.closing.endsWith('\n') ? before.closing : `${before.closing}\n`;
   return sameFields && samePrompt
     ? join(before.opening, yaml, before.closing, before.body)
@@ -47,31 +45,54 @@ function bodyOf(prompt: string): string {
   return text === '' ? '' : `\n${text}\n`;
 }
 
+type Fields = AgentText['frontmatter'];
+
+/**
+ * YAML that says exactly `fields`, as near to what stood before as can be. The library writes some
+ * texts of blanks and line ends so that they read otherwise, so each form is read back before it is
+ * trusted, down to the one with every text in quotes.
+ */
+function toYaml(fields: Fields, before?: Frontmatter): string {
+  const forms = [
+    ...(before === undefined || hasAliases(before.document)
+      ? []
+      : [() => print(edited(before, fields))]),
+    () => print(written(fields)),
+    () => print(written(fields), { defaultStringType: 'QUOTE_DOUBLE' }),
+  ];
+  for (const form of forms) {
+    const yaml = form();
+    const again = readSource(`---\n${yaml}---\n`);
+    if (again !== undefined && isDeepStrictEqual({ ...again.fields }, { ...fields })) return yaml;
+  }
+  throw new AppError('invalid_input', 'the frontmatter can not be written as YAML', {
+    remedy: 'Use texts, numbers, true, false, null, lists and maps, at most 32 levels deep.',
+  });
+}
+
 /** Lines are never folded: a folded description would read as a change in every diff. */
-function toYaml(document: Document): string {
-  return document.toString({ lineWidth: 0, directives: false });
+function print(document: Document, options: ToStringOptions = {}): string {
+  return document.toString({ lineWidth: 0, directives: false, ...options });
 }
 
-function written(frontmatter: AgentText['frontmatter']): Document {
-  return new Document({ ...frontmatter }, { aliasDuplicateObjects: false });
+function written(fields: Fields): Document {
+  return new Document({ ...fields }, { aliasDuplicateObjects: false });
 }
 
-/** An edit could take away the anchor that an alias elsewhere needs, so a file with aliases is written anew. */
-function edited(before: Frontmatter, frontmatter: AgentText['frontmatter']): Document {
-  let aliases = 0;
-  visit(before.document, { Alias: () => void (aliases += 1) });
-  if (aliases > 0) return written(frontmatter);
-  update(before.document, before.fields, frontmatter, []);
+function edited(before: Frontmatter, fields: Fields): Document {
+  update(before.document, before.fields, fields, []);
   return before.document;
 }
 
+/** An edit could take away the anchor that an alias elsewhere needs, so a file with aliases is written anew. */
+function hasAliases(document: Document): boolean {
+  let aliases = 0;
+  visit(document, { Alias: () => void (aliases += 1) });
+  return aliases > 0;
+}
+
 /** Makes the document say `after`, touching only what differs. */
-function update(
-  document: Document,
-  before: Readonly<Record<string, unknown>>,
-  after: Readonly<Record<string, unknown>>,
-  path: readonly string[],
-): void {
+function update(document: Document, before: Fields, after: Fields, path: readonly string[]): void {
   for (const key of Object.keys(before)) {
     if (!Object.hasOwn(after, key)) document.deleteIn([...path, key]);
   }
@@ -93,6 +114,6 @@ function update(
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+function isRecord(value: unknown): value is Fields {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
