@@ -5,7 +5,9 @@ import type { agentCategories } from './definition-schema.ts';
 export { agentCategories } from './definition-schema.ts';
 export { diffAgents, type AgentDiff } from './diff.ts';
 export { formatAgent } from './format.ts';
+export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
+export { openRegistry, type RegistryOptions } from './registry.ts';
 
 export type AgentState =
   | 'initializing'
