@@ -1,5 +1,13 @@
 /** The registry of agent definitions and the runtimes that run them. */
 import type { ErrorRecord } from '../base/base.ts';
+import type { agentCategories } from './definition-schema.ts';
+
+export { agentCategories } from './definition-schema.ts';
+export { diffAgents, type AgentDiff } from './diff.ts';
+export { formatAgent } from './format.ts';
+export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
+export { parseAgent, type ParsedAgent } from './parse.ts';
+export { openRegistry, type RegistryOptions } from './registry.ts';
 
 export type AgentState =
   | 'initializing'
@@ -9,18 +17,6 @@ export type AgentState =
   | 'failed'
   | 'shutting_down';
 
-export const agentCategories = [
-  'command',
-  'data',
-  'development',
-  'hardware',
-  'infrastructure',
-  'languages',
-  'network',
-  'platforms',
-  'security',
-  'specialized',
-] as const;
 export type AgentCategory = (typeof agentCategories)[number];
 
 /** One parsed, valid definition. Immutable; a change makes another with another hash. */
@@ -40,7 +36,7 @@ export interface AgentDefinition {
   };
   readonly sideEffects: 'none' | 'workspace' | 'external';
   readonly verify: VerifySpec | undefined;
-  /** Claude Code's own fields and unknown ones, as they stood. */
+  /** All fields as they stood: Claude Code's, `centuria` and unknown ones. */
   readonly frontmatter: Readonly<Record<string, unknown>>;
   readonly prompt: string;
   /** SHA-256 of the file's bytes, lower-case hex. */

@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto';
+import Schema from 'typebox/schema';
+import { Value } from 'typebox/value';
+import { isMap } from 'yaml';
+import { references, suggest, toAppError } from '../base/base.ts';
+import type { AgentDefinition, Problem, RuntimeSpec, VerifySpec } from './agents.ts';
+import {
+  commandRuntimeSchema,
+  frontmatterSchema,
+  jsonSchemaSchema,
+  runtimeKind,
+  runtimeKinds,
+  verifySchema,
+  type CommandRuntimeSpec,
+} from './definition-schema.ts';
+import {
+  checkFields,
+  checkValue,
+  complain,
+  named,
+  offsetAt,
+  resolve,
+  show,
+  valueAt,
+  type Path,
+} from './fields.ts';
+import { decodeSource, readFrontmatter, type Frontmatter } from './frontmatter.ts';
+
+export interface ParsedAgent {
+  /** Absent when one of the problems is an error. */
+  readonly definition?: AgentDefinition;
+  readonly problems: readonly Problem[];
+}
+
+const defaultTimeoutMs = 300_000;
+
+/**
+ * Reads a definition: markdown with YAML frontmatter, in Claude Code's format with the key
+ * `centuria`. Never throws for what a file may hold: each complaint is a problem with the line and
+ * column of the file. Unknown fields are warnings and kept, inside `centuria` they are errors.
+ * `category` is `specialized` and `sideEffects` is `external` where a file does not say.
+ */
+export function parseAgent(source: string | Uint8Array, file: string): ParsedAgent {
+  const problems: Problem[] = [];
+  const text = decodeSource(source, file, problems);
+  const front = text === undefined ? undefined : readFrontmatter(text, file, problems);
+  if (text === undefined || front === undefined) return { problems };
+  checkFields(front, frontmatterSchema, [], 'warning');
+  checkModel(front);
+  checkPermissions(front);
+  checkRuntime(front);
+  checkVerify(front);
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  if (problems.some((problem) => problem.severity === 'error')) return { problems };
+  return { definition: buildDefinition(front, text, file), problems };
+}
+
+function buildDefinition(front: Frontmatter, text: string, file: string): AgentDefinition {
+  const fields = Value.Parse(frontmatterSchema, front.fields);
+  const own = fields.centuria ?? {};
+  return {
+    name: fields.name,
+    description: fields.description,
+    category: own.category ?? 'specialized',
+    capabilities: own.capabilities ?? [],
+    runtime: own.runtime as RuntimeSpec | undefined,
+    timeoutMs:
+      own.timeoutSeconds === undefined
+        ? defaultTimeoutMs
+        : Math.max(1, Math.round(own.timeoutSeconds * 1_000)),
+    retries: own.retries ?? 0,
+    invokes: own.invokes ?? [],
+    requires: {
+      binaries: own.requires?.binaries ?? [],
+      environment: own.requires?.environment ?? [],
+    },
+    // What nobody has said is taken as the most that it could be.
+    sideEffects: own.sideEffects ?? 'external',
+    verify: own.verify as VerifySpec | undefined,
+    frontmatter: front.fields,
+    prompt: promptOf(front.body),
+    hash: createHash('sha256').update(text, 'utf8').digest('hex'),
+    source: text,
+    file,
+  };
+}
+
+/** The prompt without the blank lines around it. */
+export function promptOf(body: string): string {
+  return body.replace(/^(?:[ \t]*\r?\n)+/, '').trimEnd();
+}
+
+const modelAliases = ['sonnet', 'opus', 'haiku', 'fable', 'inherit'];
+
+/** A full id has a hyphen, a digit or a colon; a plain word that is no alias is most likely misspelled. */
+function checkModel(front: Frontmatter): void {
+  const { model } = front.fields;
+  if (typeof model !== 'string' || modelAliases.includes(model)) return;
+  if (/^[A-Za-z0-9][\w.:/@[\]-]*$/.test(model) && /[-\d:]/.test(model)) return;
+  const near = suggest(model, modelAliases);
+  const message = `model ${show(model)} is no known alias and does not look like the id of a model`;
+  front.report(
+    'warning',
+    offsetAt(front, ['model']),
+    message,
+    near === undefined
+      ? `One of ${modelAliases.join(', ')} or a full id.`
+      : `Did you mean ${near}?`,
+  );
+}
+
+function checkPermissions(front: Frontmatter): void {
+  if (front.fields['permissionMode'] !== 'bypassPermissions') return;
+  front.report(
+    'warning',
+    offsetAt(front, ['permissionMode']),
+    'permissionMode bypassPermissions is not granted by a definition',
+    'Name the tools that it needs under tools.',
+  );
+}
+
+function checkRuntime(front: Frontmatter): void {
+  const path = ['centuria', 'runtime'];
+  const runtime = valueAt(front.fields, path);
+  if (runtime === undefined) return;
+  const kind = valueAt(runtime, ['kind']);
+  if (!isMap(resolve(front.document, path)) || kind === undefined) {
+    complain(front, path, `must be a map with the field kind, one of ${runtimeKinds.join(', ')}`);
+    return;
+  }
+  checkValue(front, runtimeKind, [...path, 'kind'], kind);
+  if (kind !== 'command') return;
+  checkFields(front, commandRuntimeSchema, path, 'error');
+  if (Value.Check(commandRuntimeSchema, runtime)) checkCommand(front, runtime, path);
+}
+
+function checkCommand(front: Frontmatter, spec: CommandRuntimeSpec, path: Path): void {
+  const error = (field: string, message: string, suggestion?: string) =>
+    front.report('error', offsetAt(front, [...path, field]), message, suggestion);
+  if (spec.shell === true) {
+    if (spec.command === undefined) error('shell', 'a shell runtime needs the field command');
+    if (spec.program !== undefined) error('program', 'a shell runtime has no program');
+    if (spec.command?.includes('${input') === true || spec.command?.includes('${attempt')) {
+      const message = 'command must not hold expressions: a value could become shell code';
+      error('command', message, 'Pass them in arguments; they are "$1", "$2" ….');
+    }
+  } else {
+    if (spec.program === undefined) {
+      front.report('error', offsetAt(front, path), `${named([...path, 'program'])} is missing`);
+    }
+    if (spec.command !== undefined) {
+      error('command', 'command needs shell: true', 'Use program and arguments.');
+    }
+  }
+  spec.arguments?.forEach((argument, index) =>
+    checkExpressions(front, argument, [...path, 'arguments', index]),
+  );
+  checkExpressions(front, spec.directory, [...path, 'directory']);
+}
+
+/** What a template of a command may name. */
+const scopeNames = ['input', 'attempt'];
+
+function checkExpressions(front: Frontmatter, template: unknown, path: Path): void {
+  try {
+    for (const expression of references(template)) {
+      const [first = ''] = expression.split('.');
+      if (scopeNames.includes(first)) continue;
+      const near = suggest(first, scopeNames);
+      const message = `holds \${${expression}}: expressions begin with input or attempt`;
+      complain(front, path, message, near && `Did you mean ${near}?`);
+    }
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    complain(front, path, `holds a wrong expression: ${error.message}`, error.remedy);
+  }
+}
+
+function checkVerify(front: Frontmatter): void {
+  const path = ['centuria', 'verify'];
+  const verify = valueAt(front.fields, path);
+  if (!Value.Check(verifySchema, verify)) return;
+  if (verify.pattern !== undefined) {
+    try {
+      void new RegExp(verify.pattern, 'mu');
+    } catch (error) {
+      complain(front, [...path, 'pattern'], `is no regular expression: ${String(error)}`);
+    }
+  }
+  if (verify.schema === undefined) return;
+  const at = [...path, 'schema'];
+  const wrong = Schema.Errors(jsonSchemaSchema, verify.schema)[1].toSorted(
+    (a, b) => b.instancePath.length - a.instancePath.length,
+  )[0];
+  if (wrong !== undefined) {
+    const inner = wrong.instancePath.split('/').slice(1);
+    complain(front, [...at, ...inner], `is wrong in a JSON Schema: ${wrong.message}`);
+    return;
+  }
+  try {
+    Schema.Compile(verify.schema);
+  } catch (error) {
+    complain(front, at, `is no JSON Schema: ${toAppError(error).message}`);
+  }
+}

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { parseStat, type ProcessStat } from './processes.ts';
+import { membersOf } from './resource-sampler.ts';
+
+test('a process is read even when its name looks like more fields', () => {
+  const line =
+    '4242 (a) R 1 (b c) S 7 40 41 0 -1 4194304 90 0 0 0 11 12 13 14 20 0 1 0 5555 1000 33 184467';
+  expect(parseStat(line)).toEqual({
+    pid: 4242,
+    parent: 7,
+    group: 40,
+    session: 41,
+    cpuTicks: 50,
+    startTicks: 5555,
+    residentPages: 33,
+  });
+});
+
+test('a cut line is no process', () => {
+  expect(parseStat('4242 (a) S 7 40')).toBeUndefined();
+  expect(parseStat('')).toBeUndefined();
+});
+
+const stat = (pid: number, parent: number, group: number, startTicks = pid): ProcessStat => ({
+  pid,
+  parent,
+  group,
+  session: group,
+  startTicks,
+  cpuTicks: 0,
+  residentPages: 0,
+});
+const pids = (processes: ProcessStat[]) =>
+  processes.map(({ pid }) => pid).toSorted((a, b) => a - b);
+
+test('the processes of an attempt are its group, all descendants, and those it lost sight of', () => {
+  const processes = [
+    stat(10, 1, 10),
+    stat(11, 10, 10),
+    // Left the group, its child with it.
+    stat(12, 11, 12),
+    stat(13, 12, 12),
+    // Left the group and lost its parent: followed from the sample before.
+    stat(14, 1, 14),
+    // Somebody else's, one with a pid that was ours once.
+    stat(20, 1, 20),
+    stat(21, 1, 21, 999),
+  ];
+  const members = new Map([
+    [14, 14],
+    [21, 21],
+  ]);
+  expect(pids(membersOf({ leader: 10, members }, processes))).toEqual([10, 11, 12, 13, 14]);
+});

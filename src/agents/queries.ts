@@ -1,0 +1,27 @@
+import { sql, type Sql } from '../database/database.ts';
+
+export interface DefinitionRow {
+  readonly hash: string;
+  readonly name: string;
+  readonly source: string;
+}
+
+/** Stores definitions by their hash; those that are there already stay as they are. */
+export function insertDefinitions(rows: readonly DefinitionRow[]): Sql<never> {
+  return sql<never>`
+    insert into agent_definitions (hash, name, source)
+    select hash, name, source
+    from unnest(
+      ${rows.map((row) => row.hash)}::text[],
+      ${rows.map((row) => row.name)}::text[],
+      ${rows.map((row) => row.source)}::text[]
+    ) as fresh (hash, name, source)
+    on conflict (hash) do nothing
+  `;
+}
+
+export function selectDefinition(hash: string): Sql<DefinitionRow> {
+  return sql<DefinitionRow>`
+    select hash, name, source from agent_definitions where hash = ${hash}
+  `;
+}

@@ -1,0 +1,298 @@
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { delimiter, isAbsolute } from 'node:path';
+import { promisify } from 'node:util';
+import { AppError, expand, newId, toAppError, type Clock } from '../base/base.ts';
+import type { AgentDefinition, Invocation, InvocationResult } from './agents.ts';
+import { runChild, type ChildTools } from './child.ts';
+import { endError, readOutput, startError, type CommandContext } from './command-errors.ts';
+import type { CommandRuntimeSpec, Verify } from './definition-schema.ts';
+import { attemptVariable, readProcUnits } from './processes.ts';
+import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from './programs.ts';
+import { createResourceSampler } from './resource-sampler.ts';
+import type { CheckResult, Runtime } from './runtime.ts';
+
+export interface CommandRuntimeOptions {
+  readonly packageRoot: string;
+  /** The variables that agents may be given some of. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+}
+
+const defaultMemoryMb = 2_048;
+const defaultOutputMb = 8;
+const bytesPerMb = 1_048_576;
+/** A check says yes or no; what it writes is not read. */
+const checkOutputMb = 1;
+
+/** What nearly every program needs and none of it a secret of ours. */
+const passedAlways = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'TZ',
+  'TMPDIR',
+  'NODE_EXTRA_CA_CERTS',
+  ...['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]),
+];
+
+/**
+ * Runs programs: no shell unless asked, each array element one argument, each attempt a process
+ * group of its own with limits on time, output and memory. The memory limit is polled every 200 ms
+ * over all processes of the attempt; where the system has no /proc it is not enforced, and neither
+ * memory nor processor time is reported.
+ */
+export async function createCommandRuntime(options: CommandRuntimeOptions): Promise<Runtime> {
+  const places: ProgramPlaces = {
+    packageRoot: options.packageRoot,
+    path: options.environment['PATH'],
+  };
+  const units = readProcUnits();
+  const tools: ChildTools = {
+    clock: options.clock,
+    sampler: units && createResourceSampler(units),
+  };
+  const setpriv = await findDeathSignal(places);
+
+  async function run(invocation: Invocation): Promise<InvocationResult> {
+    const { agent, signal } = invocation;
+    throwIfCancelled(signal, agent.name);
+    const spec = specOf(agent);
+    const scope = {
+      input: invocation.input,
+      attempt: { id: invocation.attemptId, key: invocation.idempotencyKey },
+    };
+    const directory = await directoryOf(spec, scope);
+    const program = await programOf(spec, agent, places);
+    const context: CommandContext = {
+      agent: agent.name,
+      timeoutMs: invocation.timeoutMs,
+      memoryMb: spec.limits?.memoryMb ?? defaultMemoryMb,
+      outputMb: spec.limits?.outputMb ?? defaultOutputMb,
+      goodExit: (agent.verify as Verify | undefined)?.exit ?? 0,
+    };
+    const end = await start(program, {
+      arguments: argumentsOf(spec.arguments ?? [], scope),
+      directory,
+      environment: environmentOf(agent, spec, invocation),
+      input: inputOf(spec, invocation.input),
+      attemptId: invocation.attemptId,
+      context,
+      signal,
+      onLine: invocation.onProgress,
+    });
+    const error = endError(end, context);
+    // Who cancels says why; that is worth more than our own word for it.
+    if (error?.code === 'cancelled') throwIfCancelled(signal, agent.name);
+    if (error !== undefined) throw error;
+    return { output: readOutput(end.stdout, spec.stdout ?? 'text', agent.name), usage: end.usage };
+  }
+
+  async function start(program: FoundProgram, call: StartCall) {
+    const [file = program.file, ...leading] = [...setpriv, program.file, ...program.leading];
+    try {
+      return await runChild(
+        {
+          ...call,
+          file,
+          arguments: [...leading, ...call.arguments],
+          timeoutMs: call.context.timeoutMs,
+          memoryBytes: call.context.memoryMb * bytesPerMb,
+          outputBytes: call.context.outputMb * bytesPerMb,
+        },
+        tools,
+      );
+    } catch (thrown) {
+      throw startError(thrown, call.context.agent, program.file);
+    }
+  }
+
+  async function check(definition: AgentDefinition, signal: AbortSignal): Promise<CheckResult> {
+    const missing = await missingOf(definition, places, options.environment);
+    if (missing !== undefined) return { ok: false, state: 'unavailable', reason: missing };
+    const spec = specOf(definition);
+    if (spec.check === undefined) return { ok: true };
+    const program = await programOf(spec, definition, places);
+    const attemptId = newId(options.clock);
+    const context: CommandContext = {
+      agent: definition.name,
+      // The caller's signal ends it sooner.
+      timeoutMs: definition.timeoutMs,
+      memoryMb: spec.limits?.memoryMb ?? defaultMemoryMb,
+      outputMb: checkOutputMb,
+      goodExit: 0,
+    };
+    const end = await start(program, {
+      arguments: spec.check.arguments.map(String),
+      directory: undefined,
+      environment: environmentOf(definition, spec, { attemptId, idempotencyKey: attemptId }),
+      input: undefined,
+      attemptId,
+      context,
+      signal,
+      onLine: undefined,
+    });
+    const error = endError(end, context);
+    if (error === undefined) return { ok: true };
+    const state = error.code === 'agent_unavailable' ? 'unavailable' : 'failed';
+    return { ok: false, state, reason: `its check: ${error.message}` };
+  }
+
+  function environmentOf(
+    definition: AgentDefinition,
+    spec: CommandRuntimeSpec,
+    attempt: Pick<Invocation, 'attemptId' | 'idempotencyKey'>,
+  ): Record<string, string> {
+    const passed: Record<string, string> = {};
+    const names = [
+      ...passedAlways,
+      ...(spec.environment ?? []),
+      ...definition.requires.environment,
+    ];
+    for (const name of names) {
+      const value = options.environment[name];
+      if (value !== undefined) passed[name] = value;
+    }
+    passed['PATH'] = searchFolders(places).join(delimiter);
+    passed[attemptVariable] = attempt.attemptId;
+    passed['CENTURIA_ATTEMPT_KEY'] = attempt.idempotencyKey;
+    return passed;
+  }
+
+  return {
+    run,
+    async check(definition, signal) {
+      try {
+        return await check(definition, signal);
+      } catch (thrown) {
+        return { ok: false, state: 'failed', reason: toAppError(thrown).message };
+      }
+    },
+  };
+}
+
+interface StartCall {
+  readonly arguments: readonly string[];
+  readonly directory: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly input: string | undefined;
+  readonly attemptId: string;
+  readonly context: CommandContext;
+  readonly signal: AbortSignal;
+  readonly onLine: ((line: string) => void) | undefined;
+}
+
+/** What keeps the agent from running here, with what to do about it; undefined when nothing does. */
+export async function missingOf(
+  definition: AgentDefinition,
+  places: ProgramPlaces,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  const { program } = specOf(definition);
+  const needed = new Set([
+    ...(program === undefined ? [] : [program]),
+    ...definition.requires.binaries,
+  ]);
+  for (const name of needed) {
+    if ((await findProgram(name, places)) !== undefined) continue;
+    return isAbsolute(name)
+      ? `${name} is missing or may not be executed`
+      : `the program ${name} was not found: install it, or add its folder to PATH`;
+  }
+  const unset = definition.requires.environment.find((name) => !environment[name]);
+  return unset === undefined ? undefined : `the environment variable ${unset} is not set`;
+}
+
+/** The parser has held it against the schema: a definition exists only when it fits. */
+function specOf(definition: AgentDefinition): CommandRuntimeSpec {
+  return definition.runtime as CommandRuntimeSpec;
+}
+
+/**
+ * `setpriv --pdeathsig KILL --` makes Linux end the program when this process dies, even by kill -9.
+ * Empty where there is none that can: BusyBox has a setpriv without it.
+ */
+async function findDeathSignal(places: ProgramPlaces): Promise<string[]> {
+  if (process.platform !== 'linux') return [];
+  const setpriv = await findProgram('setpriv', places);
+  const command = setpriv && [setpriv.file, '--pdeathsig', 'KILL', '--'];
+  if (command === undefined) return [];
+  const [file = '', ...leading] = command;
+  try {
+    await promisify(execFile)(file, [...leading, process.execPath, '--version'], {
+      timeout: 5_000,
+    });
+    return command;
+  } catch {
+    return [];
+  }
+}
+
+async function programOf(
+  spec: CommandRuntimeSpec,
+  agent: AgentDefinition,
+  places: ProgramPlaces,
+): Promise<FoundProgram> {
+  if (spec.shell === true) {
+    // After the text comes $0, then the arguments as $1 and on: values never become code.
+    return { file: '/bin/sh', leading: ['-c', spec.command ?? '', agent.name] };
+  }
+  const name = spec.program ?? '';
+  const found = await findProgram(name, places);
+  if (found !== undefined) return found;
+  throw new AppError(
+    'agent_unavailable',
+    `agent ${agent.name}: the program ${name} was not found`,
+    {
+      details: { agent: agent.name, program: name },
+      remedy: `Install ${name}, or add its folder to PATH.`,
+    },
+  );
+}
+
+type Scope = Readonly<Record<string, unknown>>;
+
+/** Each element is exactly one argument: nothing is split, joined or left out. */
+function argumentsOf(templates: readonly (string | number)[], scope: Scope): string[] {
+  return templates.map((template) => {
+    const value = expand(template, scope);
+    return typeof value === 'string' ? value : JSON.stringify(value);
+  });
+}
+
+async function directoryOf(spec: CommandRuntimeSpec, scope: Scope): Promise<string | undefined> {
+  if (spec.directory === undefined) return undefined;
+  const directory = expand(spec.directory, scope);
+  // Without this look a missing folder would read as a missing program: both are ENOENT.
+  const found =
+    typeof directory === 'string' && isAbsolute(directory) && (await isFolder(directory));
+  if (found) return directory;
+  throw new AppError(
+    'invalid_input',
+    `the directory ${JSON.stringify(directory)} can not be used`,
+    {
+      details: { directory },
+      remedy: 'Give the absolute path of a folder that exists.',
+    },
+  );
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
+  if (spec.stdin === undefined || spec.stdin === 'none') return undefined;
+  if (spec.stdin === 'text' && typeof input === 'string') return input;
+  return JSON.stringify(input ?? null);
+}
+
+function throwIfCancelled(signal: AbortSignal, agent: string): void {
+  if (!signal.aborted) return;
+  if (signal.reason instanceof AppError) throw signal.reason;
+  throw new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
+}
