@@ -6,15 +6,21 @@ const problem = {
   content: { 'application/problem+json': { schema: problemSchema } },
 };
 
-/** The answers of a route for the reference: its good ones by status, and the problem document for all others. */
-export function answers(good: Readonly<Record<number, TSchema>>): Record<string, unknown> {
+/** The answers of a route for the reference: its good ones by status, and the problem document for all others. `streamed` is what each event of a stream holds. */
+export function answers(
+  good: Readonly<Record<number, TSchema>>,
+  streamed?: TSchema,
+): Record<string, unknown> {
   return {
     ...Object.fromEntries(
       Object.entries(good).map(([status, schema]) => [
         status,
         {
           description: descriptions[status] ?? 'Done',
-          content: { 'application/json': { schema } },
+          content: {
+            'application/json': { schema },
+            ...(streamed === undefined ? {} : { 'text/event-stream': { schema: streamed } }),
+          },
         },
       ]),
     ),

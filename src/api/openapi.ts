@@ -56,7 +56,12 @@ function named<Document extends { components?: object }>(document: Document): Do
     return { $ref: `#/components/schemas/${title}` };
   };
   const walkEntries = (node: object): Record<string, unknown> =>
-    Object.fromEntries(Object.entries(node).map(([key, value]) => [key, walk(value)]));
+    Object.fromEntries(
+      Object.entries(node).map(([key, value]) => [
+        key,
+        key === 'requestBody' ? walk({ ...value, required: needsBody(value) }) : walk(value),
+      ]),
+    );
 
   const result = walkEntries(document) as Document;
   const sorted = Object.entries(components).toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -64,4 +69,12 @@ function named<Document extends { components?: object }>(document: Document): Do
     ...result,
     components: { ...result.components, schemas: Object.fromEntries(sorted) },
   };
+}
+
+/** A body whose fields may all be left out may itself be left out. */
+function needsBody(requestBody: {
+  content?: Readonly<Record<string, { schema?: { required?: readonly string[] } }>>;
+}): boolean {
+  const schemas = Object.values(requestBody.content ?? {}).map(({ schema }) => schema);
+  return schemas.some((schema) => (schema?.required ?? []).length > 0);
 }

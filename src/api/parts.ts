@@ -1,6 +1,6 @@
 import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Config, Log } from '../base/base.ts';
-import type { Coordination } from '../coordination/coordination.ts';
+import type { Coordination, CoordinationPart } from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
 import type { EventStreams } from './event-stream.ts';
 import type { Guard } from './guard.ts';
@@ -9,6 +9,8 @@ import type { Places } from './places.ts';
 /** What the routes call. */
 export interface BridgeParts {
   readonly coordination: Coordination;
+  /** Open runs by status, and what the worker of this process has under way. */
+  readonly workStatus: CoordinationPart['status'];
   readonly agents: AgentRegistry;
   readonly database: Database;
   readonly config: Config;

@@ -60,7 +60,7 @@ export function problemDocument(
   error: AppError,
   request: { readonly path: string; readonly id: string },
 ): ProblemDocument {
-  const { errors, ...details } = error.details;
+  const { errors, ...details } = fielded(error);
   return {
     type: `urn:centuria:problem:${error.code}`,
     title: errorCodes[error.code].title,
@@ -74,6 +74,13 @@ export function problemDocument(
     ...(Object.keys(details).length === 0 ? {} : { details: redactValue(details) }),
     ...(Array.isArray(errors) ? { errors: errors as FieldError[] } : {}),
   };
+}
+
+/** What names an input of a workflow says which field of the body it was. */
+function fielded({ details, message }: AppError): Readonly<Record<string, unknown>> {
+  if (typeof details['input'] !== 'string' || details['errors'] !== undefined) return details;
+  const error: FieldError = { in: 'body', field: `input.${details['input']}`, message };
+  return { ...details, errors: [error] };
 }
 
 function redactValue(details: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { RunDetail } from '../coordination/coordination.ts';
+import type { Coordination, RunDetail, RunEvent } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
 import type { Http } from './http.ts';
 import { leftSignal } from './left.ts';
 import { runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { runId } from './run-routes.ts';
-import { eventPageSchema, runDetailSchema } from './run-schemas.ts';
+import { eventPageSchema, runDetailSchema, runEventSchema } from './run-schemas.ts';
 import { invalid } from './validate.ts';
 
 const defaultWaitSeconds = 30;
@@ -32,7 +32,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
           },
           { additionalProperties: false },
         ),
-        response: answers({ 200: eventPageSchema }),
+        response: answers({ 200: eventPageSchema }, runEventSchema),
       },
     },
     async (request, reply) => {
@@ -40,8 +40,6 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
       const after = request.query.after ?? 0;
       void reply.header('vary', 'accept');
       if (wantsStream(request)) return sendStream(request, reply, parts, id, after);
-      // Asked first: a run without events after `after` and no run at all must not look the same.
-      await parts.coordination.get(id);
       const items = await parts.coordination.events(id, after, request.query.limit ?? 200);
       return { items, nextAfter: items.at(-1)?.seq ?? after };
     },
@@ -118,12 +116,13 @@ async function sendStream(
   after: number,
 ): Promise<FastifyReply> {
   const start = resumeAfter(request.headers['last-event-id']) ?? after;
-  await coordination.get(id);
+  // Throws where there is no such run, before the answer has begun.
+  await coordination.events(id, start, 1);
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   await streams.send(reply.raw, {
-    follow: (signal) => coordination.follow(id, start, signal),
+    follow: (signal) => followToEnd(coordination, id, start, signal),
     async end() {
       const { status, lastSeq } = await coordination.get(id);
       return { status, lastSeq };
@@ -131,6 +130,24 @@ async function sendStream(
     begin: () => reply.hijack(),
   });
   return reply;
+}
+
+/** Follows until the run has ended and nothing was appended since, so that no last event is left out. */
+async function* followToEnd(
+  coordination: Coordination,
+  id: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncIterable<RunEvent> {
+  let seen = after;
+  for (;;) {
+    for await (const event of coordination.follow(id, seen, signal)) {
+      seen = event.seq;
+      yield event;
+    }
+    const [more] = await coordination.events(id, seen, 1);
+    if (more === undefined) return;
+  }
 }
 
 function resumeAfter(header: string | string[] | undefined): number | undefined {

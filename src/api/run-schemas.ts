@@ -132,6 +132,7 @@ const eventBodySchema = describes<EventBody>()(
       agents: Type.Record(Type.String(), text),
     }),
     Type.Object({ type: Type.Literal('run.claimed'), worker: text, takeover: Type.Boolean() }),
+    Type.Object({ type: Type.Literal('run.released'), reason: text }),
     Type.Object({ type: Type.Literal('attempt.started'), ...attempt, attemptId: text }),
     Type.Object({ type: Type.Literal('attempt.progress'), task: text, text }),
     Type.Object({
@@ -149,6 +150,7 @@ const eventBodySchema = describes<EventBody>()(
     Type.Object({ type: Type.Literal('attempt.abandoned'), ...attempt, reason: text }),
     Type.Object({ type: Type.Literal('attempt.cancelled'), ...attempt }),
     Type.Object({ type: Type.Literal('task.skipped'), task: text, reason: text }),
+    Type.Object({ type: Type.Literal('run.stopping'), error: errorRecordSchema }),
     Type.Object({ type: Type.Literal('run.cancel_requested'), reason: text, signalId: text }),
     Type.Object({ type: Type.Literal('run.retried'), tasks: texts, signalId: text }),
     Type.Object({ type: Type.Literal('run.completed'), output: Type.Unknown() }),
@@ -208,8 +210,8 @@ const taskSpecSchema = describes<TaskSpec>()(
     input: Type.Unknown(),
     needs: texts,
     after: texts,
-    timeoutMs: Type.Number(),
-    retries: count,
+    timeoutMs: maybe(Type.Number()),
+    retries: maybe(count),
     priority: Type.Integer({ minimum: 1, maximum: 100 }),
     onFailure: oneOf<TaskSpec['onFailure']>(['stop', 'continue']),
   }),
@@ -271,6 +273,7 @@ export const cancelRunSchema = Type.Object(
   { reason: maybe(Type.String({ minLength: 1, maxLength: 1_000 })) },
   { title: 'CancelRunRequest', additionalProperties: false },
 );
+export type RunPage = Page<RunSummary>;
 export type StartRunRequest = Static<typeof startRunSchema>;
 export type WorkflowList = DeepReadonly<Static<typeof workflowListSchema>>;
 export type EventPage = DeepReadonly<Static<typeof eventPageSchema>>;

@@ -180,13 +180,16 @@ export const systemStatusSchema = Type.Object(
     }),
     memory: Type.Object({ residentBytes: count, heapUsedBytes: count, heapLimitBytes: count }),
     agents: Type.Object({ count, byState: Type.Record(Type.String(), count), problems: count }),
-    worker: Type.Object({
-      attemptsInFlight: count,
-      openRuns: count,
-      atLeast: Type.Boolean({
-        description: 'True when more runs are open than were counted',
-      }),
+    runs: Type.Object({
+      open: count,
+      byStatus: Type.Record(Type.String(), count),
     }),
+    worker: maybe(
+      Type.Object(
+        { id: text, runs: count, attempts: count, concurrency: count },
+        { description: 'The worker of this process; absent where it has none' },
+      ),
+    ),
     bridge: Type.Object({ eventStreams: count, longPolls: count, invocations: count }),
   },
   { title: 'SystemStatus' },

@@ -1,11 +1,9 @@
 import { getHeapStatistics } from 'node:v8';
 import { AppError } from '../base/base.ts';
-import type { Coordination } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
 import { createDatabaseCheck } from './health.ts';
 import type { Http } from './http.ts';
 import type { RouteParts } from './parts.ts';
-import { runStatuses } from './run-schemas.ts';
 import {
   loginLinkSchema,
   systemStatusSchema,
@@ -49,7 +47,7 @@ export function systemRoutes(app: Http, parts: RouteParts): void {
           heapLimitBytes: getHeapStatistics().heap_size_limit,
         },
         agents: agentCounts(parts),
-        worker: await openWork(parts.coordination),
+        ...(await openWork(parts)),
         bridge: {
           eventStreams: parts.streams.open,
           longPolls: parts.longPolls.taken,
@@ -91,19 +89,13 @@ function agentCounts({ agents }: RouteParts): SystemStatus['agents'] {
   return { count: agents.list().length, byState, problems: agents.problems().length };
 }
 
-const ended: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
-const countedRuns = 500;
-
-/** Runs that have not ended, and attempts running in them, of all workers; counted up to 500 a status. */
-async function openWork(coordination: Coordination): Promise<SystemStatus['worker']> {
-  const open = runStatuses.filter((status) => !ended.has(status));
-  const pages = await Promise.all(
-    open.map((status) => coordination.list({ status, limit: countedRuns })),
-  );
-  const runs = pages.flatMap(({ items }) => items);
+async function openWork({
+  workStatus,
+}: RouteParts): Promise<Pick<SystemStatus, 'runs' | 'worker'>> {
+  const { open, worker } = await workStatus();
+  const total = Object.values(open).reduce((sum, some) => sum + some, 0);
   return {
-    attemptsInFlight: runs.reduce((sum, { tasks }) => sum + (tasks.running ?? 0), 0),
-    openRuns: runs.length,
-    atLeast: pages.some(({ nextCursor }) => nextCursor !== undefined),
+    runs: { open: total, byStatus: { ...open } },
+    ...(worker === undefined ? {} : { worker }),
   };
 }
