@@ -1,0 +1,145 @@
+import type { AgentDefinition, AgentRegistry, AgentStatus } from '../agents/agents.ts';
+import { AppError, newId, suggest, type Clock } from '../base/base.ts';
+import { answers } from './answers.ts';
+import { sendTagged } from './etag.ts';
+import type { Http } from './http.ts';
+import type { RouteParts } from './parts.ts';
+import { leftSignal } from './left.ts';
+import {
+  agentDetailSchema,
+  agentListSchema,
+  agentProblemsSchema,
+  invocationResultSchema,
+  invokeSchema,
+  type InvocationAnswer,
+} from './schemas.ts';
+import { idempotencyHeader, nameParam } from './parameters.ts';
+
+/** Agents: their definitions, states and problems, and calling one by hand. */
+export function agentRoutes(app: Http, parts: RouteParts): void {
+  const { agents, clock } = parts;
+
+  app.get(
+    '/api/v1/agents',
+    {
+      schema: {
+        tags: ['agents'],
+        operationId: 'listAgents',
+        summary: 'Every agent with its state and the reason for it.',
+        response: answers({ 200: agentListSchema }),
+      },
+    },
+    async (request, reply) => {
+      const items = agents.list().map((agent) => agentRow(agents, agent, clock));
+      return sendTagged(request, reply, { items, count: items.length });
+    },
+  );
+
+  app.get(
+    '/api/v1/agents/problems',
+    {
+      schema: {
+        tags: ['agents'],
+        operationId: 'listAgentProblems',
+        summary: 'What is wrong with the files of the agent folders now.',
+        response: answers({ 200: agentProblemsSchema }),
+      },
+    },
+    async () => {
+      const items = [...agents.problems()];
+      return { items, count: items.length };
+    },
+  );
+
+  app.get(
+    '/api/v1/agents/:name',
+    {
+      schema: {
+        tags: ['agents'],
+        operationId: 'getAgent',
+        summary: 'The definition of an agent, its state, and complaints about its file.',
+        params: nameParam,
+        response: answers({ 200: agentDetailSchema }),
+      },
+    },
+    async (request, reply) => {
+      const definition = agentNamed(agents, request.params.name);
+      return sendTagged(request, reply, {
+        definition,
+        status: statusOf(agents, definition.name, clock),
+        problems: agents.problems().filter(({ file }) => file === definition.file),
+      });
+    },
+  );
+
+  invokeRoute(app, parts);
+}
+
+function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): void {
+  app.post(
+    '/api/v1/agents/:name/invoke',
+    {
+      schema: {
+        tags: ['agents'],
+        operationId: 'invokeAgent',
+        summary: 'Runs an agent once and waits for its result; leaving cancels it.',
+        params: nameParam,
+        headers: idempotencyHeader,
+        body: invokeSchema,
+        response: answers({ 200: invocationResultSchema }),
+      },
+    },
+    async (request, reply): Promise<InvocationAnswer> => {
+      const agent = agentNamed(agents, request.params.name);
+      const { input, timeoutSeconds } = request.body;
+      const attemptId = newId(clock);
+      const { output, usage } = await invocations.hold(() =>
+        agents.invoke({
+          agent,
+          input,
+          attemptId,
+          idempotencyKey: request.headers['idempotency-key'] ?? attemptId,
+          timeoutMs: timeoutSeconds === undefined ? agent.timeoutMs : timeoutSeconds * 1_000,
+          signal: leftSignal(reply.raw),
+        }),
+      );
+      return { agent: agent.name, attemptId, output: output ?? null, usage };
+    },
+  );
+}
+
+function agentRow(agents: AgentRegistry, agent: AgentDefinition, clock: Clock) {
+  return {
+    name: agent.name,
+    description: agent.description,
+    category: agent.category,
+    capabilities: agent.capabilities,
+    ...(agent.runtime === undefined ? {} : { runtime: agent.runtime.kind }),
+    hash: agent.hash,
+    status: statusOf(agents, agent.name, clock),
+  };
+}
+
+/** An agent that was loaded a moment ago may not have been checked yet. */
+function statusOf(agents: AgentRegistry, name: string, clock: Clock): AgentStatus {
+  return (
+    agents.status(name) ?? {
+      name,
+      state: 'initializing',
+      checkedAt: new Date(clock.nowMs()).toISOString(),
+    }
+  );
+}
+
+function agentNamed(agents: AgentRegistry, name: string): AgentDefinition {
+  const agent = agents.get(name);
+  if (agent !== undefined) return agent;
+  const near = suggest(
+    name,
+    agents.list().map((one) => one.name),
+  );
+  throw new AppError('agent_not_found', `there is no agent ${name}`, {
+    details: { agent: name },
+    remedy: near === undefined ? 'GET /api/v1/agents lists them.' : `Did you mean ${near}?`,
+  });
+}

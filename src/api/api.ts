@@ -1,0 +1,182 @@
+/** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
+import { isIP, type AddressInfo } from 'node:net';
+import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
+import { agentRoutes } from './agent-routes.ts';
+import { bridgeRoutes } from './bridge-routes.ts';
+import { createEventStreams } from './event-stream.ts';
+import { createGuard, displayHost } from './guard.ts';
+import { createHttp, type Http } from './http.ts';
+import { registerOpenapi } from './openapi.ts';
+import { pageRoutes } from './page.ts';
+import { createPlaces } from './places.ts';
+import { portHolder } from './port-holder.ts';
+import { defaultRateLimit, type RateLimit } from './rate-limit.ts';
+import { runEventRoutes } from './run-event-routes.ts';
+import { runRoutes } from './run-routes.ts';
+import { systemRoutes } from './system-routes.ts';
+import type { BridgeParts, RouteParts } from './parts.ts';
+
+export type { BridgeParts } from './parts.ts';
+export type { FieldError, ProblemDocument } from './problem.ts';
+export type * from './run-schemas.ts';
+export type * from './schemas.ts';
+
+const mostLongPolls = 256;
+/** Each call by hand is a process or more. */
+const mostInvocations = 32;
+
+export interface BridgeOptions extends BridgeParts {
+  /** Requests an address may make; 12,000 in 60 s unless given. */
+  readonly rateLimit?: RateLimit;
+}
+
+export interface Bridge {
+  readonly url: string;
+  readonly port: number;
+  /** Stops accepting, ends streams and long polls, and lets requests finish within `shutdownGraceMs`. Safe to call twice. */
+  close(): Promise<void>;
+  /** Whether requests that change something are taken; not so until it was called with true. */
+  ready(isReady: boolean): void;
+  /** A link that opens one browser session, once, within five minutes. */
+  loginLink(): string;
+}
+
+/** Listens for HTTP. Throws `port_in_use`, `denied` for a port of the system, `config_invalid` for an address that is not this machine's. */
+export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+  const { config, log, clock } = options;
+  const { bridgeHost: host, bridgePort } = config.values;
+  const closing = new AbortController();
+  const state = { ready: false, port: bridgePort };
+  const guard = createGuard({ token: options.token, host, port: () => state.port, clock });
+  const origin = () => `http://${displayHost(host)}:${state.port}`;
+  const loginLink = () => `${origin()}/login?code=${guard.loginCode()}`;
+
+  const app = createHttp({
+    guard,
+    log,
+    clock,
+    rateLimit: options.rateLimit ?? defaultRateLimit,
+    isReady: () => state.ready && !closing.signal.aborted,
+  });
+  await addRoutes(app, {
+    ...options,
+    guard,
+    loginLink,
+    isReady: () => state.ready && !closing.signal.aborted,
+    closing: closing.signal,
+    streams: createEventStreams({ clock, log, closing: closing.signal }),
+    longPolls: createPlaces('long polls', mostLongPolls),
+    invocations: createPlaces('calls of agents', mostInvocations),
+  });
+  await listen(app, host, bridgePort);
+  state.port = (app.server.address() as AddressInfo).port;
+  log.info({ url: origin() }, 'bridge listens');
+
+  let closed: Promise<void> | undefined;
+  return {
+    url: origin(),
+    port: state.port,
+    loginLink,
+    ready(isReady) {
+      state.ready = isReady;
+    },
+    close() {
+      closed ??= closeWithin(app, closing, config.values.shutdownGraceMs, clock, log);
+      return closed;
+    },
+  };
+}
+
+/** The OpenAPI document of all routes, without a server: what `docs/reference` is generated from. */
+export async function openapiDocument(version: string): Promise<object> {
+  // Routes only keep their parts for when they are called, and nothing is called here.
+  const parts = { version } as RouteParts;
+  const app = createHttp({
+    guard: parts.guard,
+    log: parts.log,
+    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
+    rateLimit: defaultRateLimit,
+    isReady: () => false,
+  });
+  await addRoutes(app, parts);
+  await app.ready();
+  return app.swagger();
+}
+
+async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
+  await registerOpenapi(app, parts.version);
+  pageRoutes(app, parts.guard);
+  bridgeRoutes(app, parts);
+  systemRoutes(app, parts);
+  agentRoutes(app, parts);
+  runRoutes(app, parts);
+  runEventRoutes(app, parts);
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        tags: ['system'],
+        operationId: 'getOpenapi',
+        summary: 'This document.',
+      },
+    },
+    async () => app.swagger(),
+  );
+  await app.ready();
+}
+
+async function listen(app: Http, host: string, port: number): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (thrown) {
+    await app.close();
+    throw await listenError(thrown, host, port);
+  }
+}
+
+async function listenError(thrown: unknown, host: string, port: number): Promise<AppError> {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const holder = await portHolder(port);
+    const by = holder === undefined ? '' : ` by ${holder.command} (process ${holder.pid})`;
+    return new AppError('port_in_use', `port ${port} is taken${by}`, {
+      cause: thrown,
+      details: { port, ...(holder === undefined ? {} : { ...holder }) },
+      remedy: 'Stop that process, or choose another port with --bridge-port; 0 takes a free one.',
+    });
+  }
+  if (code === 'EACCES') {
+    return new AppError('denied', `port ${port} needs rights that this process has not`, {
+      cause: thrown,
+      remedy: 'Choose a port from 1024 on with --bridge-port.',
+    });
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    const kind = isIP(host) === 0 ? 'name' : 'address';
+    return new AppError('config_invalid', `bridgeHost ${host} is no ${kind} of this machine`, {
+      cause: thrown,
+      remedy: 'Use 127.0.0.1, or 0.0.0.0 to listen on every address.',
+    });
+  }
+  return toAppError(thrown);
+}
+
+async function closeWithin(
+  app: Http,
+  closing: AbortController,
+  graceMs: number,
+  clock: Clock,
+  log: Log,
+): Promise<void> {
+  closing.abort(new AppError('unavailable', 'the server closes'));
+  const finished = new AbortController();
+  const closed = app.close().finally(() => finished.abort());
+  try {
+    await clock.sleep(graceMs, finished.signal);
+    log.warn({ graceMs }, 'requests did not finish in time and are cut');
+    app.server.closeAllConnections();
+  } catch {
+    // Woken because all of them finished.
+  }
+  await closed;
+}

@@ -1,0 +1,119 @@
+import type { ServerResponse } from 'node:http';
+import { AppError, errorRecord, type Clock, type Log } from '../base/base.ts';
+import type { RunEvent } from '../coordination/coordination.ts';
+
+/** Comments this often keep intermediaries from taking the stream for dead. */
+const heartbeatMs = 15_000;
+/** A reader that takes nothing for so long is cut; it resumes where it was with Last-Event-ID. */
+const stalledMs = 30_000;
+/** Each open stream costs a socket and a reader of the log. */
+const mostStreams = 256;
+/** What a cut reader waits before it comes back. */
+const reconnectMs = 1_000;
+
+export interface EventStreams {
+  readonly open: number;
+  /** Writes events as Server-Sent Events (WHATWG HTML, 9.2) until the run ends, the reader leaves or the server closes. Throws `limit_exceeded` before anything is sent. */
+  send(response: ServerResponse, source: EventSource): Promise<void>;
+}
+
+export interface EventSource {
+  /** Called when the stream has a place and is about to send: the framework lets the response go. */
+  begin(): void;
+  follow(signal: AbortSignal): AsyncIterable<RunEvent>;
+  /** What the closing `end` event carries. */
+  end(): Promise<unknown>;
+}
+
+/** All event streams of one server; `closing` ends them. */
+export function createEventStreams(parts: {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly closing: AbortSignal;
+}): EventStreams {
+  let open = 0;
+  return {
+    get open() {
+      return open;
+    },
+    async send(response, source) {
+      if (open >= mostStreams) {
+        throw new AppError('limit_exceeded', `${mostStreams} event streams are open`, {
+          remedy: 'Close one, or read pages of events instead.',
+        });
+      }
+      open += 1;
+      source.begin();
+      try {
+        await stream(response, source, parts);
+      } finally {
+        open -= 1;
+        response.end();
+      }
+    },
+  };
+}
+
+async function stream(
+  response: ServerResponse,
+  source: EventSource,
+  { clock, log, closing }: { clock: Clock; log: Log; closing: AbortSignal },
+): Promise<void> {
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  response.on('error', () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, closing]);
+  response.setHeader('content-type', 'text/event-stream; charset=utf-8');
+  response.setHeader('x-accel-buffering', 'no');
+  response.writeHead(200);
+  const write = (text: string) => writeOrCut(response, text, clock, signal);
+  // Only while the socket takes more: a heartbeat must not pile up behind events that wait.
+  const heartbeat = setInterval(() => {
+    if (!response.writableNeedDrain && !response.writableEnded) response.write(': heartbeat\n\n');
+  }, heartbeatMs);
+  heartbeat.unref();
+  try {
+    await write(`retry: ${reconnectMs}\n\n`);
+    for await (const event of source.follow(signal)) {
+      await write(
+        `id: ${event.seq}\nevent: ${event.body.type}\ndata: ${JSON.stringify(event)}\n\n`,
+      );
+    }
+    if (!signal.aborted) await write(`event: end\ndata: ${JSON.stringify(await source.end())}\n\n`);
+  } catch (error) {
+    if (!signal.aborted) {
+      log.warn({ err: error }, 'event stream failed');
+      const problem = JSON.stringify(errorRecord(error));
+      if (!response.writableNeedDrain) response.write(`event: problem\ndata: ${problem}\n\n`);
+    }
+  } finally {
+    clearInterval(heartbeat);
+    if (closing.aborted && !gone.signal.aborted && !response.writableNeedDrain) {
+      response.write(`: the server closes\nretry: ${reconnectMs}\n\n`);
+    }
+  }
+}
+
+/** Waits until the socket takes more, so that one slow reader holds one event and no more. */
+async function writeOrCut(
+  response: ServerResponse,
+  text: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  if (response.write(text)) return;
+  const drained = new AbortController();
+  const onDrain = () => drained.abort();
+  response.once('drain', onDrain);
+  try {
+    await clock.sleep(stalledMs, AbortSignal.any([drained.signal, signal]));
+  } catch {
+    signal.throwIfAborted();
+    return;
+  } finally {
+    response.off('drain', onDrain);
+  }
+  response.destroy();
+  throw new AppError('timeout', 'the reader of an event stream took nothing');
+}

@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { AppError, type Clock, type Log } from '../base/base.ts';
+import type { Caller, Guard } from './guard.ts';
+import { presentable, problemDocument, problemMediaType } from './problem.ts';
+import { createRateLimiter, type RateLimit } from './rate-limit.ts';
+import { parseJsonBody, setUpValidation } from './validate.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; undefined on the routes that are open. */
+    caller: Caller | undefined;
+    /** The trace of a `traceparent` header (W3C Trace Context), for the log. */
+    trace: { readonly traceId: string; readonly parentId: string } | undefined;
+  }
+  interface FastifyContextConfig {
+    /** Answers without a credential. */
+    readonly open?: boolean;
+    /** Answers while the server starts or stops, and is not counted against the rate limit. */
+    readonly always?: boolean;
+  }
+}
+
+const bodyLimitBytes = 1024 * 1024;
+
+export interface HttpParts {
+  readonly guard: Guard;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly rateLimit: RateLimit;
+  /** Whether requests that change something are taken. */
+  readonly isReady: () => boolean;
+}
+
+/** The HTTP habits of every route: ids, guard, limits, problem documents, one log line a request. */
+export function createHttp(parts: HttpParts) {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: bodyLimitBytes,
+    // A closing server answers through our own hooks, so that its refusal is a problem document too.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 512 },
+    genReqId: (request) => requestId(request.headers['x-request-id']),
+    frameworkErrors: (error, request, reply) => answerError(parts.log, error, request, reply),
+    clientErrorHandler: answerBrokenRequest,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  // A socket that sends its headers byte by byte is let go; Fastify turns Node's own bound off.
+  app.server.requestTimeout = 60_000;
+
+  setUpValidation(app);
+  setUpParsing(app);
+  app.decorateRequest('caller', undefined);
+  app.decorateRequest('trace', undefined);
+  setUpRequests(app, parts);
+  app.setErrorHandler((error, request, reply) => answerError(parts.log, error, request, reply));
+  setUpNotFound(app);
+  return app;
+}
+
+export type Http = ReturnType<typeof createHttp>;
+
+/** The path of a request without its query, which may hold a login code. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '/';
+}
+
+function setUpParsing(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  const strictly = (text: string): unknown => {
+    let result: { error: Error | null; value?: unknown } = { error: null };
+    // The parser calls back before it returns.
+    void parseJson({} as FastifyRequest, text, (error, value) => {
+      result = { error, value };
+    });
+    if (result.error !== null) throw result.error;
+    return result.value;
+  };
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, parseJsonBody(String(body), strictly));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function setUpRequests(app: FastifyInstance, { guard, log, clock, rateLimit, isReady }: HttpParts) {
+  const limiter = createRateLimiter(rateLimit, clock);
+
+  app.addHook('onRequest', async (request, reply) => {
+    const { open, always } = request.routeOptions.config;
+    request.trace = traceOf(request.headers['traceparent']);
+    void reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cache-control': 'no-store',
+    });
+    guard.checkHost(request);
+    if (always !== true) {
+      void reply.header('ratelimit-policy', limiter.policy);
+      const state = limiter.count(request.ip);
+      void reply.header('ratelimit', `"address";r=${state.remaining};t=${state.resetSeconds}`);
+    }
+    if (open !== true) request.caller = guard.whoAsks(request);
+    const changes = request.method !== 'GET' && request.method !== 'HEAD';
+    if (changes && !isReady() && !request.is404) {
+      throw new AppError('unavailable', 'Centuria is starting or stopping', {
+        remedy: 'Try again in a moment.',
+      });
+    }
+  });
+
+  app.addHook('onResponse', async (request, reply) => {
+    const fields = {
+      requestId: request.id,
+      method: request.method,
+      path: pathOf(request),
+      status: reply.statusCode,
+      durationMs: Math.round(reply.elapsedTime),
+      ...(request.caller === undefined ? {} : { caller: request.caller.id }),
+      ...request.trace,
+    };
+    // A console that looks every second must not drown what changed something.
+    const quiet = reply.statusCode < 400 && (request.method === 'GET' || request.method === 'HEAD');
+    if (quiet) log.debug(fields, 'request');
+    else log.info(fields, 'request');
+  });
+}
+
+function answerError(
+  log: Log,
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const error = presentable(thrown);
+  if (error.status >= 500) {
+    log.error({ requestId: request.id, path: pathOf(request), err: error }, 'request failed');
+  }
+  if (error.code === 'unauthenticated') {
+    const given = request.headers.authorization !== undefined;
+    const challenge = `Bearer realm="centuria"${given ? ', error="invalid_token"' : ''}`;
+    void reply.header('www-authenticate', challenge);
+  }
+  const reset = error.details['resetSeconds'];
+  if (error.status === 429 || error.status === 503) {
+    void reply.header('retry-after', typeof reset === 'number' ? reset : 1);
+  }
+  return reply
+    .code(error.status)
+    .header('x-request-id', request.id)
+    .header('x-content-type-options', 'nosniff')
+    .type(problemMediaType)
+    .send(JSON.stringify(problemDocument(error, { path: pathOf(request), id: request.id })));
+}
+
+/** 405 with Allow where the address exists for other methods, else 404. */
+function setUpNotFound(app: FastifyInstance): void {
+  const routes: { readonly method: string; readonly pattern: RegExp }[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    const pattern = url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+');
+    for (const one of [method].flat())
+      routes.push({ method: one, pattern: new RegExp(`^${pattern}$`) });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request);
+    const methods = routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    if (methods.length === 0) {
+      throw new AppError('not_found', `there is nothing at ${path}`, {
+        remedy: 'GET /openapi.json lists every address.',
+      });
+    }
+    const allow = [...new Set(methods)].toSorted().join(', ');
+    void reply.header('allow', allow);
+    throw new AppError('method_not_allowed', `${path} does not take ${request.method}`, {
+      details: { allow },
+      remedy: `Use ${allow}.`,
+    });
+  });
+}
+
+/** A caller's id is kept where it can stand in a log line as it is. */
+function requestId(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[\w.:=+/-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function traceOf(header: string | string[] | undefined): FastifyRequest['trace'] {
+  if (typeof header !== 'string') return undefined;
+  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)/.exec(header);
+  const [, traceId, parentId] = match ?? [];
+  if (header.startsWith('ff') || traceId === undefined || parentId === undefined) return undefined;
+  return /^0+$/.test(traceId) || /^0+$/.test(parentId) ? undefined : { traceId, parentId };
+}
+
+const brokenRequests: Readonly<Record<string, { status: string; error: AppError }>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    error: new AppError('too_large', 'the header fields are larger than the limit'),
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    error: new AppError('timeout', 'the request did not arrive in time'),
+  },
+};
+const notHttp = {
+  status: '400 Bad Request',
+  error: new AppError('usage', 'the request is not HTTP'),
+};
+
+/** What Node could not parse has no request to answer through: the document goes to the socket. */
+function answerBrokenRequest(
+  thrown: Error & { readonly code?: string },
+  socket: { destroyed: boolean; writable: boolean; end(text: string): void; destroy(): void },
+): void {
+  if (thrown.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, error } = brokenRequests[thrown.code ?? ''] ?? notHttp;
+  const body = JSON.stringify({
+    ...problemDocument(error, { path: '', id: randomUUID() }),
+    status: Number(status.slice(0, 3)),
+  });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: ${problemMediaType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,36 @@
+import type { AgentRegistry } from '../agents/agents.ts';
+import type { Clock, Config, Log } from '../base/base.ts';
+import type { Coordination, CoordinationPart } from '../coordination/coordination.ts';
+import type { Database } from '../database/database.ts';
+import type { EventStreams } from './event-stream.ts';
+import type { Guard } from './guard.ts';
+import type { Places } from './places.ts';
+
+/** What the routes call. */
+export interface BridgeParts {
+  readonly coordination: Coordination;
+  /** Open runs by status, and what the worker of this process has under way. */
+  readonly workStatus: CoordinationPart['status'];
+  readonly agents: AgentRegistry;
+  readonly database: Database;
+  readonly config: Config;
+  /** The token of the data folder: whoever holds it may do everything. */
+  readonly token: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly startedAt: Date;
+}
+
+/** What a route has besides: the state of this server. */
+export interface RouteParts extends BridgeParts {
+  readonly guard: Guard;
+  readonly isReady: () => boolean;
+  /** Aborts when the server closes: what waits gives up its place. */
+  readonly closing: AbortSignal;
+  readonly loginLink: () => string;
+  readonly streams: EventStreams;
+  /** Long polls and calls by hand that are under way, counted and bounded. */
+  readonly longPolls: Places;
+  readonly invocations: Places;
+}

@@ -1,0 +1,157 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { Coordination, RunDetail, RunEvent } from '../coordination/coordination.ts';
+import { answers } from './answers.ts';
+import type { Http } from './http.ts';
+import { leftSignal } from './left.ts';
+import { runParam } from './parameters.ts';
+import type { RouteParts } from './parts.ts';
+import { runId } from './run-routes.ts';
+import { eventPageSchema, runDetailSchema, runEventSchema } from './run-schemas.ts';
+import { invalid } from './validate.ts';
+
+const defaultWaitSeconds = 30;
+
+/** What happens in a run: its events as pages or as a stream, and waiting for its end. */
+export function runEventRoutes(app: Http, parts: RouteParts): void {
+  app.get(
+    '/api/v1/runs/:id/events',
+    {
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['runs'],
+        operationId: 'listRunEvents',
+        summary: 'Events after a number; a stream with Accept: text/event-stream.',
+        description:
+          'The stream has `id: seq`, the event type as its name and a RunEvent as its data; it resumes after `Last-Event-ID` and closes with an `end` event `{status, lastSeq}` when the run has ended.',
+        params: runParam,
+        querystring: Type.Object(
+          {
+            after: Type.Optional(Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0 })),
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 200 })),
+          },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: eventPageSchema }, runEventSchema),
+      },
+    },
+    async (request, reply) => {
+      const id = runId(request.params.id);
+      const after = request.query.after ?? 0;
+      void reply.header('vary', 'accept');
+      if (wantsStream(request)) return sendStream(request, reply, parts, id, after);
+      const items = await parts.coordination.events(id, after, request.query.limit ?? 200);
+      return { items, nextAfter: items.at(-1)?.seq ?? after };
+    },
+  );
+
+  app.get(
+    '/api/v1/runs/:id/wait',
+    {
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['runs'],
+        operationId: 'waitForRun',
+        summary: 'Answers when the run has ended (200), or with its state after a while (202).',
+        params: runParam,
+        querystring: Type.Object(
+          {
+            timeoutSeconds: Type.Optional(
+              Type.Number({ minimum: 0, maximum: 120, default: defaultWaitSeconds }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: runDetailSchema, 202: runDetailSchema }),
+      },
+    },
+    async (request, reply) => {
+      const id = runId(request.params.id);
+      const waitMs = (request.query.timeoutSeconds ?? defaultWaitSeconds) * 1_000;
+      const left = leftSignal(reply.raw);
+      const run = await parts.longPolls.hold(() => waitForEnd(parts, id, waitMs, left));
+      return reply.code(hasEnded(run) ? 200 : 202).send(run);
+    },
+  );
+}
+
+/** The run when it has ended, or as it is when `waitMs` have passed or the server closes. */
+async function waitForEnd(
+  { coordination, clock, closing }: RouteParts,
+  id: string,
+  waitMs: number,
+  left: AbortSignal,
+): Promise<RunDetail> {
+  const present = await coordination.get(id);
+  if (hasEnded(present) || waitMs === 0) return present;
+  const enough = new AbortController();
+  const signal = AbortSignal.any([left, closing, enough.signal]);
+  void clock.sleep(waitMs, signal).then(
+    () => enough.abort(),
+    () => undefined,
+  );
+  try {
+    return await coordination.wait(id, signal);
+  } catch (error) {
+    if (signal.aborted) return await coordination.get(id);
+    throw error;
+  } finally {
+    enough.abort();
+  }
+}
+
+function hasEnded({ status }: Pick<RunDetail, 'status'>): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+function wantsStream(request: FastifyRequest): boolean {
+  return /\btext\/event-stream\b/i.test(request.headers.accept ?? '');
+}
+
+async function sendStream(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { coordination, streams }: RouteParts,
+  id: string,
+  after: number,
+): Promise<FastifyReply> {
+  const start = resumeAfter(request.headers['last-event-id']) ?? after;
+  // Throws where there is no such run, before the answer has begun.
+  await coordination.events(id, start, 1);
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  }
+  await streams.send(reply.raw, {
+    follow: (signal) => followToEnd(coordination, id, start, signal),
+    async end() {
+      const { status, lastSeq } = await coordination.get(id);
+      return { status, lastSeq };
+    },
+    begin: () => reply.hijack(),
+  });
+  return reply;
+}
+
+/** Follows until the run has ended and nothing was appended since, so that no last event is left out. */
+async function* followToEnd(
+  coordination: Coordination,
+  id: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncIterable<RunEvent> {
+  let seen = after;
+  for (;;) {
+    for await (const event of coordination.follow(id, seen, signal)) {
+      seen = event.seq;
+      yield event;
+    }
+    const [more] = await coordination.events(id, seen, 1);
+    if (more === undefined) return;
+  }
+}
+
+function resumeAfter(header: string | string[] | undefined): number | undefined {
+  if (header === undefined || header === '') return undefined;
+  if (typeof header === 'string' && /^\d{1,9}$/.test(header)) return Number(header);
+  throw invalid('header', 'last-event-id', 'must be the number of an event');
+}

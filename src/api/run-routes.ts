@@ -1,0 +1,191 @@
+import { Type } from 'typebox';
+import { AppError, isId, suggest } from '../base/base.ts';
+import { answers } from './answers.ts';
+import { sendTagged } from './etag.ts';
+import type { Http } from './http.ts';
+import { cursorText, idempotencyHeader, nameParam, plainText, runParam } from './parameters.ts';
+import type { RouteParts } from './parts.ts';
+import { oneOf } from './schema-terms.ts';
+import {
+  cancelRunSchema,
+  runDetailSchema,
+  runPageSchema,
+  runPlanSchema,
+  runStatuses,
+  runSummarySchema,
+  startRunSchema,
+  workflowListSchema,
+  workflowSchema,
+} from './run-schemas.ts';
+
+/** Workflows and runs. What happens in a run over time is in run-event-routes.ts. */
+export function runRoutes(app: Http, parts: RouteParts): void {
+  workflowRoutes(app, parts);
+  startRoute(app, parts);
+  readRoutes(app, parts);
+  changeRoutes(app, parts);
+}
+
+function workflowRoutes(app: Http, { coordination }: RouteParts): void {
+  app.get(
+    '/api/v1/workflows',
+    {
+      schema: {
+        tags: ['workflows'],
+        operationId: 'listWorkflows',
+        summary: 'Every workflow that loads, and what is wrong with the others.',
+        response: answers({ 200: workflowListSchema }),
+      },
+    },
+    async (request, reply) => {
+      const { definitions, problems } = await coordination.workflows();
+      return sendTagged(request, reply, { items: definitions, problems });
+    },
+  );
+
+  app.get(
+    '/api/v1/workflows/:name',
+    {
+      schema: {
+        tags: ['workflows'],
+        operationId: 'getWorkflow',
+        summary: 'The definition of a workflow.',
+        params: nameParam,
+        response: answers({ 200: workflowSchema }),
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const { definitions } = await coordination.workflows();
+      const found = definitions.find((definition) => definition.name === name);
+      if (found !== undefined) return sendTagged(request, reply, found);
+      const near = suggest(
+        name,
+        definitions.map((definition) => definition.name),
+      );
+      throw new AppError('workflow_not_found', `there is no workflow ${name}`, {
+        details: { workflow: name },
+        remedy: near === undefined ? 'GET /api/v1/workflows lists them.' : `Did you mean ${near}?`,
+      });
+    },
+  );
+}
+
+function startRoute(app: Http, { coordination }: RouteParts): void {
+  app.post(
+    '/api/v1/runs',
+    {
+      schema: {
+        tags: ['runs'],
+        operationId: 'startRun',
+        summary: 'Starts a run of a workflow; with plan=true only says what it would do.',
+        headers: idempotencyHeader,
+        querystring: Type.Object(
+          {
+            plan: Type.Optional(
+              Type.Boolean({ description: 'true: nothing is started; the answer is a RunPlan' }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        body: startRunSchema,
+        response: answers({ 200: runPlanSchema, 201: runSummarySchema }),
+      },
+    },
+    async (request, reply) => {
+      const { workflow, input, priority } = request.body;
+      const idempotencyKey = request.headers['idempotency-key'];
+      const start = {
+        workflow,
+        input: input ?? {},
+        ...(priority === undefined ? {} : { priority }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      };
+      if (request.query.plan === true) return reply.send(await coordination.plan(start));
+      const run = await coordination.start(start);
+      return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
+    },
+  );
+}
+
+function readRoutes(app: Http, { coordination }: RouteParts): void {
+  app.get(
+    '/api/v1/runs',
+    {
+      schema: {
+        tags: ['runs'],
+        operationId: 'listRuns',
+        summary: 'Runs, newest first.',
+        querystring: Type.Object(
+          {
+            status: Type.Optional(oneOf(runStatuses)),
+            workflow: Type.Optional(plainText),
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+            cursor: Type.Optional(cursorText),
+          },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: runPageSchema }),
+      },
+    },
+    (request) => coordination.list(request.query),
+  );
+
+  app.get(
+    '/api/v1/runs/:id',
+    {
+      schema: {
+        tags: ['runs'],
+        operationId: 'getRun',
+        summary: 'A run with its tasks, input and output.',
+        params: runParam,
+        response: answers({ 200: runDetailSchema }),
+      },
+    },
+    (request) => coordination.get(runId(request.params.id)),
+  );
+}
+
+function changeRoutes(app: Http, { coordination }: RouteParts): void {
+  app.post(
+    '/api/v1/runs/:id/cancel',
+    {
+      schema: {
+        tags: ['runs'],
+        operationId: 'cancelRun',
+        summary: 'Asks a run to stop; its attempts under way are ended.',
+        params: runParam,
+        body: cancelRunSchema,
+        response: answers({ 202: runSummarySchema }),
+      },
+    },
+    async (request, reply) => {
+      const reason = request.body.reason ?? 'asked for over HTTP';
+      return reply.code(202).send(await coordination.cancel(runId(request.params.id), reason));
+    },
+  );
+
+  app.post(
+    '/api/v1/runs/:id/retry',
+    {
+      schema: {
+        tags: ['runs'],
+        operationId: 'retryRun',
+        summary: 'Tries what failed, was cancelled or skipped again; what completed is kept.',
+        params: runParam,
+        response: answers({ 202: runSummarySchema }),
+      },
+    },
+    async (request, reply) =>
+      reply.code(202).send(await coordination.retry(runId(request.params.id))),
+  );
+}
+
+/** The id of a run in lower case; what can not be one names no run. */
+export function runId(given: string): string {
+  if (isId(given)) return given.toLowerCase();
+  throw new AppError('run_not_found', `there is no run ${JSON.stringify(given)}`, {
+    details: { run: given },
+    remedy: 'GET /api/v1/runs lists them; an id looks like 01930d5c-7b6e-7c3a-9f52-3b1f0c6d8e42.',
+  });
+}
