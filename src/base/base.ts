@@ -22,6 +22,14 @@ export {
   type SettingName,
   type Settings,
 } from './config.ts';
+export {
+  findingSchema,
+  severities,
+  toolReportSchema,
+  type Finding,
+  type Severity,
+  type ToolReport,
+} from './findings.ts';
 export { idTimeMs, isId, lowestIdAt, newId } from './ids.ts';
 export { createLog, redact, type Log, type LogLevel, type LogOptions } from './log.ts';
 export { backoffMs, defaultRetry, retry, type RetryOptions, type RetryPolicy } from './retry.ts';
