@@ -27,6 +27,18 @@ interface Tool {
 /** Every tool by name. All print a `ToolReport`; `review-report` prints what it merged. */
 const tools: Readonly<Record<string, Tool>> = {
   // Git and text.
+  'code-ownership': {
+    summary: 'who knows what: one-author files, people gone quiet, CODEOWNERS',
+    load: () => import('./code-ownership.ts'),
+  },
+  'git-history': {
+    summary: 'activity, churn, huge commits, commit hygiene, stale branches',
+    load: () => import('./git-history.ts'),
+  },
+  'hot-spots': {
+    summary: 'files ranked by churn times complexity, and files that change together',
+    load: () => import('./hot-spots.ts'),
+  },
   // Code.
 };
 
