@@ -12,6 +12,8 @@ import type { ToolContext } from './tools.ts';
 const hugeCommitLines = 1_500;
 const hugeCommitFiles = 150;
 const staleDays = 90;
+/** A branch merged yesterday may still get its follow-up. */
+const mergedDays = 14;
 const quietDays = 365;
 /** Habits are judged on what the team does now. */
 const recentCommits = 200;
@@ -212,6 +214,7 @@ async function reportBranches(
     );
   const open = await list('--no-merged=HEAD');
   const merged = (await list('--merged=HEAD'))
+    .filter(([, seconds]) => nowMs - Number(seconds) * 1_000 > mergedDays * dayMs)
     .map(([name = '']) => name)
     .filter((name) => !isMain(name));
   let stale = 0;

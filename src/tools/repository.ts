@@ -35,6 +35,8 @@ export interface Repository {
   readonly isShallow: boolean;
   /** Regular tracked files in the order of their paths. Links, submodules and missing files are noted. */
   readonly files: readonly TrackedFile[];
+  /** Paths of tracked links and submodules, which are not read. */
+  readonly otherEntries: readonly string[];
   /** The bytes of a file; undefined, with a note, where it can not be read or is larger than `maxBytes`. */
   read(file: TrackedFile, maxBytes?: number): Buffer | undefined;
   /** Text files that `wanted` picks, one after another. Binary and too large ones are left out and noted. */
@@ -57,7 +59,7 @@ export async function openRepository(path: string): Promise<Repository> {
   const left = new LeftOut();
   const realFolders: RealFolders = new Map();
   if (git.isShallow) left.say('The clone is shallow: history before its edge is not there.');
-  const files = await listFiles(git, left);
+  const { files, otherEntries } = await listFiles(git, left);
   const read = (file: TrackedFile, maxBytes = defaultTextBytes): Buffer | undefined =>
     readTracked(git.top, file, maxBytes, left, realFolders);
   return {
@@ -67,6 +69,7 @@ export async function openRepository(path: string): Promise<Repository> {
     branch: git.branch,
     isShallow: git.isShallow,
     files,
+    otherEntries,
     read,
     *texts(wanted, maxBytes) {
       for (const file of files) {
@@ -115,8 +118,12 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
-async function listFiles(git: Git, left: LeftOut): Promise<TrackedFile[]> {
+async function listFiles(
+  git: Git,
+  left: LeftOut,
+): Promise<{ files: TrackedFile[]; otherEntries: string[] }> {
   const files: TrackedFile[] = [];
+  const otherEntries: string[] = [];
   const seen = new Set<string>();
   // Each record: mode, object, stage, a tab, the path.
   for await (const record of git.records(['ls-files', '-s', '-z'])) {
@@ -126,6 +133,7 @@ async function listFiles(git: Git, left: LeftOut): Promise<TrackedFile[]> {
     // A path in conflict is listed once for each side.
     if (seen.has(path)) continue;
     seen.add(path);
+    if (mode === '160000' || mode === '120000') otherEntries.push(path);
     if (mode === '160000') left.add('a submodule, not entered', path);
     else if (mode === '120000') left.add('a symbolic link, not followed', path);
     else if (!isUtf8(record)) left.add('a name that is not UTF-8, left out', path);
@@ -135,7 +143,7 @@ async function listFiles(git: Git, left: LeftOut): Promise<TrackedFile[]> {
       else files.push({ path, sizeBytes: stat.size, isExecutable: mode === '100755' });
     }
   }
-  return files.toSorted((a, b) => compareText(a.path, b.path));
+  return { files: files.toSorted((a, b) => compareText(a.path, b.path)), otherEntries };
 }
 
 function statTracked(top: string, path: string): { size: number } | undefined {

@@ -39,6 +39,43 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'files ranked by churn times complexity, and files that change together',
     load: () => import('./hot-spots.ts'),
   },
+  'link-check': {
+    summary: 'relative links and anchors in Markdown lead somewhere',
+    load: () => import('./link-check.ts'),
+  },
+  'markdown-lint': {
+    summary: 'Markdown that renders wrong or reads badly',
+    load: () => import('./markdown-lint.ts'),
+  },
+  'merge-conflicts': {
+    summary: 'conflict markers, invisible characters, mixed line ends, clashing names',
+    load: () => import('./merge-conflicts.ts'),
+  },
+  'review-report': {
+    summary: 'merges the reports of the other tools into one ranked report',
+    load: () => import('./review-report.ts'),
+  },
+  'secret-scan': {
+    summary: 'credentials and keys in the tree, redacted',
+    load: () => import('./secret-scan.ts'),
+  },
+  'shell-check': {
+    summary: 'shell scripts that do not parse or are dangerous',
+    load: () => import('./shell-check.ts'),
+  },
+  'size-scan': {
+    summary: 'large files, build products, dependencies and long sources in the tree',
+    load: () => import('./size-scan.ts'),
+  },
+  spelling: {
+    summary: 'misspelled words in docs and comments',
+    load: () => import('./spelling.ts'),
+  },
+  'todo-scan': {
+    summary: 'TODO, FIXME and HACK with their age',
+    load: () => import('./todo-scan.ts'),
+  },
+
   // Code.
 };
 
