@@ -1,6 +1,6 @@
 import type { Finding, Severity, ToolReport } from '../base/base.ts';
 import { isTest } from './paths.ts';
-import { compareFindings, severityOrder } from './report.ts';
+import { compareFindings, compareText, severityOrder } from './report.ts';
 
 /** What came of one agent. */
 export interface AgentResult {
@@ -37,13 +37,11 @@ interface Sighting extends Finding {
 
 /** Makes one ranked list of all findings: severity first, then how many agents agree and how hot the file is. */
 export function merge(results: readonly AgentResult[]): Merged {
-  const sightings: Sighting[] = results
-    .flatMap(({ agent, report }) =>
-      (report?.findings ?? []).map((finding) => ({ ...finding, agent })),
-    )
-    .toSorted(
-      (a, b) => compareFindings(a, b) || (a.agent < b.agent ? -1 : Number(a.agent > b.agent)),
-    );
+  const sightings: Sighting[] = [];
+  for (const { agent, report } of results) {
+    for (const finding of report?.findings ?? []) sightings.push({ ...finding, agent });
+  }
+  sightings.sort((a, b) => compareFindings(a, b) || compareText(a.agent, b.agent));
   const findings = unite(sightings);
   const rank = ranking(findings);
   findings.sort((a, b) => rank(b) - rank(a) || compareFindings(a, b));

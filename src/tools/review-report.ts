@@ -2,10 +2,10 @@ import { mkdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node
 import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { toolReportSchema, type Finding, type Severity } from '../base/base.ts';
+import { toolReportSchema, type Severity } from '../base/base.ts';
 import { ToolError } from './errors.ts';
 import { renderReport } from './review-markdown.ts';
-import { merge, type AgentResult } from './review-merge.ts';
+import { merge, type AgentResult, type MergedFinding } from './review-merge.ts';
 import type { ToolContext } from './tools.ts';
 
 const inputSchema = Type.Object({
@@ -32,10 +32,7 @@ export interface ReviewSummary {
     /** Agents without a report: what they look at was not examined. */
     readonly agentsFailed: readonly { readonly agent: string; readonly reason: string }[];
   };
-  readonly top: readonly (Finding & {
-    readonly agent: string;
-    readonly agents: readonly string[];
-  })[];
+  readonly top: readonly MergedFinding[];
   /** Absolute paths. */
   readonly reportMarkdown: string;
   readonly reportJson: string;
@@ -81,7 +78,7 @@ export async function run(context: ToolContext): Promise<ReviewSummary> {
   const place = prepare(folder);
   const reportMarkdown = write(place, 'report.md', renderReport(input.repo, results, merged));
   const reportJson = write(place, 'report.json', `${JSON.stringify(document, undefined, 2)}\n`);
-  const top = findings.slice(0, topFindings).map(({ alsoKnownAs: _, ...finding }) => finding);
+  const top = findings.slice(0, topFindings);
   return { summary, top, reportMarkdown, reportJson };
 }
 
