@@ -34,6 +34,8 @@ test('the lowest id of a moment stands before every id of it and after every ear
     fc.property(fc.integer({ min: 1, max: lastTimeMs }), (timeMs) => {
       const lowest = lowestIdAt(timeMs);
       expect(isId(lowest)).toBe(true);
+      // Nothing is set but the time, the version and the variant.
+      expect(lowest).toMatch(/-7000-8000-0{12}$/);
       expect(idTimeMs(lowest)).toBe(timeMs);
       expect(lowest <= at(timeMs)).toBe(true);
       expect(lowest > at(timeMs - 1)).toBe(true);
