@@ -30,7 +30,7 @@ Lists are written with colons in a flag or variable (\`agents:more/agents\`) and
 
 ## Secrets
 
-A secret may come from a file: the variable with \`_FILE\` behind its name holds the path, and white
+A secret has no flag, since every user of a machine can read command lines. It may come from a file: the variable with \`_FILE\` behind its name holds the path, and white
 space around the content is dropped. Setting both is an error.
 
 ${names
@@ -48,8 +48,8 @@ The data folder holds the embedded database, the token of the command line, repo
 3. the nearest \`.centuria\` folder that belongs to you, from the working directory upwards;
 4. \`~/.centuria\`.
 
-\`CENTURIA_CACHE\` names the folder where downloaded PostgreSQL packages are kept (\`centuria pg\`);
-without it they are under \`~/.cache/centuria\`, or \`$XDG_CACHE_HOME/centuria\`.
+\`CENTURIA_CACHE\` names the folder where \`centuria pg\` keeps PostgreSQL installs. Without it that is
+\`/var/cache/centuria\` for root, otherwise \`$XDG_CACHE_HOME/centuria\` or \`~/.cache/centuria\`.
 
 ## Example
 
@@ -69,7 +69,7 @@ function row(name: SettingName): string {
   const shown = Array.isArray(standard) ? standard.join(':') : String(standard);
   const cells = [
     `\`${name}\``,
-    `\`${flagName(name)}\``,
+    'secret' in settings[name] ? 'none' : `\`${flagName(name)}\``,
     `\`${env}\``,
     shown === '' ? 'empty' : `\`${shown}\``,
     range(schema),

@@ -32,7 +32,8 @@ export {
   type ToolReport,
 } from './findings.ts';
 export { idTimeMs, isId, lowestIdAt, newId } from './ids.ts';
-export { createLog, redact, type Log, type LogLevel, type LogOptions } from './log.ts';
+export { createLog, type Log, type LogLevel, type LogOptions } from './log.ts';
+export { redact, redactValue } from './redact.ts';
 export { backoffMs, defaultRetry, retry, type RetryOptions, type RetryPolicy } from './retry.ts';
 export { suggest } from './suggest.ts';
 export { expand, references } from './template.ts';

@@ -7,7 +7,10 @@ export class BoundedQueue<T> {
   #items: T[] = [];
   #head = 0;
 
+  /** `capacity`: at least 1. */
   constructor(name: string, capacity: number) {
+    // A limit that is no number would never be reached.
+    if (!(capacity >= 1)) throw new RangeError(`${name}: a capacity of ${capacity} is no limit`);
     this.#name = name;
     this.#capacity = capacity;
   }
@@ -27,9 +30,9 @@ export class BoundedQueue<T> {
     this.#items.push(item);
   }
 
-  /** Takes up to `most` items from the front. */
+  /** Takes up to `most` items from the front; none when it is below 1. */
   take(most: number): T[] {
-    const taken = this.#items.slice(this.#head, this.#head + most);
+    const taken = this.#items.slice(this.#head, this.#head + Math.max(0, most));
     this.#head += taken.length;
     // Compacting at half keeps both operations at amortised constant time.
     if (this.#head * 2 >= this.#items.length) {

@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Type, type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
 import { AppError } from './errors.ts';
+import { findHome } from './home.ts';
 import { suggest } from './suggest.ts';
 
 /** One setting: its schema, how it is named outside, and whether its value may be shown. */
@@ -138,8 +138,7 @@ export function loadConfig(sources: ConfigSources): Config {
   const values: Record<string, unknown> = {};
   const origins: Record<string, { origin: SettingOrigin; where: string }> = {};
   for (const name of names) {
-    const found =
-      fromFlag(name, sources.flags) ?? fromEnvironment(name, sources.env) ?? file.get(name);
+    const found = fromFlag(name, sources.flags) ?? fromEnvironment(name, sources) ?? file.get(name);
     const value = found === undefined ? settings[name].default : found.value;
     const where = found?.where ?? 'default';
     assertValue(name, value, where);
@@ -158,29 +157,6 @@ interface Found {
   readonly value: unknown;
   readonly origin: SettingOrigin;
   readonly where: string;
-}
-
-function findHome({ flags, env, cwd }: ConfigSources): Pick<Config, 'home' | 'homeOrigin'> {
-  const flag = flags?.['home'];
-  if (typeof flag === 'string') return { home: resolve(cwd, flag), homeOrigin: 'flag' };
-  const variable = env['CENTURIA_HOME'];
-  if (variable !== undefined && variable !== '') {
-    return { home: resolve(cwd, variable), homeOrigin: 'environment' };
-  }
-  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
-    const candidate = join(folder, '.centuria');
-    if (isOwnFolder(candidate)) return { home: candidate, homeOrigin: 'found' };
-    if (dirname(folder) === folder) break;
-  }
-  return { home: join(homedir(), '.centuria'), homeOrigin: 'default' };
-}
-
-/** A `.centuria` that belongs to somebody else is not ours to read settings from. */
-function isOwnFolder(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return (
-    stat?.isDirectory() === true && (process.getuid === undefined || stat.uid === process.getuid())
-  );
 }
 
 function rejectUnknownVariables(env: ConfigSources['env'], names: readonly SettingName[]): void {
@@ -215,10 +191,12 @@ function fromFlag(name: SettingName, flags: ConfigSources['flags']): Found | und
   };
 }
 
-function fromEnvironment(name: SettingName, env: ConfigSources['env']): Found | undefined {
+/** An empty variable counts as not set: that is what compose files and units give for a missing one. */
+function fromEnvironment(name: SettingName, { env, cwd }: ConfigSources): Found | undefined {
   const variable = settings[name].env;
-  const text = env[variable];
-  const file = 'secret' in settings[name] ? env[`${variable}_FILE`] : undefined;
+  const text = env[variable] === '' ? undefined : env[variable];
+  const fileVariable = 'secret' in settings[name] ? env[`${variable}_FILE`] : undefined;
+  const file = fileVariable === '' ? undefined : fileVariable;
   if (text !== undefined && file !== undefined) {
     throw new AppError('config_invalid', `both ${variable} and ${variable}_FILE are set`, {
       remedy: 'Unset one of them.',
@@ -226,9 +204,12 @@ function fromEnvironment(name: SettingName, env: ConfigSources['env']): Found | 
   }
   if (file !== undefined) {
     const where = `${variable}_FILE (${file})`;
-    return { value: fromText(name, readText(file, where).trim()), origin: 'environment', where };
+    const content = readText(resolve(cwd, file), where).trim();
+    // Taken as not set, an empty secret file would quietly mean another database.
+    if (content === '') throw new AppError('config_invalid', `${where}: the file is empty`);
+    return { value: fromText(name, content), origin: 'environment', where };
   }
-  if (text === undefined || text === '') return undefined;
+  if (text === undefined) return undefined;
   return { value: fromText(name, text), origin: 'environment', where: variable };
 }
 
@@ -242,14 +223,8 @@ function fromText(name: SettingName, text: string): unknown {
 
 function readConfigFile(path: string, names: readonly SettingName[]): Map<SettingName, Found> {
   const found = new Map<SettingName, Found>();
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return found;
-  const document = parseDocument(readText(path, path), { prettyErrors: true });
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const line = problem.linePos?.[0].line ?? 1;
-    throw new AppError('config_invalid', `${path}:${line}: ${problem.message.split('\n')[0]}`);
-  }
-  const content: unknown = document.toJS();
+  if (!existsSync(path)) return found;
+  const content = parseSettings(path, readText(path, path));
   if (content === null) return found;
   if (typeof content !== 'object' || Array.isArray(content)) {
     throw new AppError('config_invalid', `${path}: settings must be a map of names to values`);
@@ -259,6 +234,26 @@ function readConfigFile(path: string, names: readonly SettingName[]): Map<Settin
     found.set(key as SettingName, { value, origin: 'file', where: path });
   }
   return found;
+}
+
+/** The parser's own messages are not passed on: some quote the text, which may hold a secret. */
+function parseSettings(path: string, text: string): unknown {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { prettyErrors: false, lineCounter: counter });
+  const problem = document.errors[0];
+  if (problem === undefined) {
+    try {
+      return document.toJS();
+    } catch {
+      throw new AppError('config_invalid', `${path}: not valid YAML: an alias without its anchor`);
+    }
+  }
+  const line = Math.max(1, counter.linePos(problem.pos[0]).line);
+  const kind = problem.code.toLowerCase().replaceAll('_', ' ');
+  throw new AppError('config_invalid', `${path}:${line}: not valid YAML: ${kind}`, {
+    details: { file: path, line },
+    remedy: 'One `name: value` a line, texts with special characters in quotes.',
+  });
 }
 
 function readText(path: string, where: string): string {

@@ -215,9 +215,22 @@ export function toAppError(thrown: unknown): AppError {
         ? thrown.cause
         : new AppError('cancelled', thrown.message, { cause: thrown });
     }
+    // What `AbortSignal.timeout` aborts with.
+    if (thrown.name === 'TimeoutError') {
+      return new AppError('timeout', thrown.message, { cause: thrown });
+    }
     return new AppError('internal', thrown.message, { cause: thrown });
   }
-  return new AppError('internal', String(thrown), { cause: thrown });
+  return new AppError('internal', textOf(thrown), { cause: thrown });
+}
+
+/** `String` throws for an object without a way to become a text. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
 }
 
 /** The record of an error, without its stack and cause. */

@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { redact, redactValue } from './redact.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -18,40 +19,45 @@ export interface LogOptions {
   readonly destination?: { write(line: string): void };
 }
 
-const secretNames = ['token', 'password', 'secret', 'authorization', 'cookie', 'apiKey', 'api_key'];
-
-/** A URL with a password in it, wherever it stands in a text. */
-const urlPassword = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s/@]+@/gi;
-const bearer = /\b(Bearer|Basic|DPoP)\s+[A-Za-z0-9._~+/=-]{8,}/g;
-
-/** Removes passwords in URLs and bearer tokens from a text. */
-export function redact(text: string): string {
-  return text.replace(urlPassword, '$1:[redacted]@').replace(bearer, '$1 [redacted]');
-}
-
 /**
- * A log of JSON lines. Fields with a secret's name are replaced at the first two levels, and
- * passwords in URLs and bearer tokens wherever they stand.
+ * A log of JSON lines. Fields with a secret's name are replaced at any depth, and passwords in URLs
+ * and bearer tokens wherever they stand. Writing a line never throws for what it is given.
  */
 export function createLog(options: LogOptions): Log {
   const destination = options.destination ?? {
     write: (line: string) => void process.stderr.write(line),
   };
-  return pino(
+  const logger = pino(
     {
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: {
-        paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
-        censor: '[redacted]',
-      },
-      serializers: {
-        err: pino.stdSerializers.errWithCause,
-        error: pino.stdSerializers.errWithCause,
-      },
+      // Errors arrive as records; the library's own serializer would take those for errors again.
+      serializers: { err: (record: unknown) => record },
     },
-    { write: (line: string) => destination.write(redact(line)) },
+    destination,
   );
+  return redacting(logger);
+}
+
+function redacting(logger: pino.Logger): Log {
+  const at = (level: Exclude<LogLevel, 'silent'>) => (fields: object, message: string) => {
+    if (!logger.isLevelEnabled(level)) return;
+    logger[level](asFields(fields), redact(message));
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => redacting(logger.child(asFields(fields))),
+  };
+}
+
+/** An error given in the place of fields becomes the field `err`. */
+function asFields(fields: object): object {
+  if (fields instanceof Error) return { err: redactValue(fields) };
+  const copied = redactValue(fields);
+  return typeof copied === 'object' && copied !== null ? copied : { fields: copied };
 }

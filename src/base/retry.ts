@@ -18,7 +18,8 @@ export const defaultRetry: RetryPolicy = { attempts: 3, baseMs: 1_000, maxMs: 30
  * that a crowd spreads out and nobody retries at once.
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: number): number {
-  const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** (attempt - 1));
+  // Past 2^40 every ceiling is `maxMs`, and nought times infinity would be no number.
+  const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(attempt - 1, 40));
   return Math.round(ceiling / 2 + (ceiling / 2) * random);
 }
 
@@ -31,7 +32,10 @@ export interface RetryOptions {
   readonly onRetry?: (error: AppError, attempt: number, pauseMs: number) => void;
 }
 
-/** Runs `work` until it succeeds, fails for good (`retryable` is false) or the tries are used up. */
+/**
+ * Runs `work` until it succeeds, fails for good (`retryable` is false) or the tries are used up.
+ * When the signal aborts, no further try begins and its reason is thrown.
+ */
 export async function retry<T>(
   work: (attempt: number) => Promise<T>,
   options: RetryOptions,
@@ -39,6 +43,7 @@ export async function retry<T>(
   const policy = options.policy ?? defaultRetry;
   const random = options.random ?? Math.random;
   for (let attempt = 1; ; attempt += 1) {
+    options.signal?.throwIfAborted();
     try {
       return await work(attempt);
     } catch (thrown) {

@@ -1,7 +1,7 @@
 import { AppError } from './errors.ts';
 
 /** `${a.b.c}`; `$${` stands for a literal `${`. Names may hold letters, digits, `_` and `-`. */
-const expression = /\$(\$\{)|\$\{([^{}]*)\}/g;
+const expression = /\$(\$\{)|\$\{([^{}]*)\}|\$\{/g;
 const path = /^[A-Za-z_][\w-]*(\.[\w-]+)*$/;
 
 /**
@@ -25,7 +25,7 @@ export function references(value: unknown): string[] {
   if (typeof value === 'string') {
     const found: string[] = [];
     for (const match of value.matchAll(expression)) {
-      if (match[2] !== undefined) found.push(checkedPath(match[2]));
+      if (match[1] === undefined) found.push(checkedPath(match[2]));
     }
     return found;
   }
@@ -36,14 +36,30 @@ export function references(value: unknown): string[] {
 function expandText(text: string, scope: Readonly<Record<string, unknown>>): unknown {
   const whole = /^\$\{([^{}]*)\}$/.exec(text);
   if (whole?.[1] !== undefined) return lookUp(checkedPath(whole[1]), scope);
-  return text.replace(expression, (_match, literal: string | undefined, inner: string) => {
+  return text.replace(expression, (_match, literal?: string, inner?: string) => {
     if (literal !== undefined) return literal;
-    const value = lookUp(checkedPath(inner), scope);
-    return typeof value === 'string' ? value : JSON.stringify(value);
+    const names = checkedPath(inner);
+    return asText(names, lookUp(names, scope));
   });
 }
 
-function checkedPath(inner: string): string {
+function asText(names: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'bigint') return value.toString();
+  const text = JSON.stringify(value) as string | undefined;
+  if (text !== undefined) return text;
+  throw new AppError('invalid_input', `\${${names}} has no value that can stand in a text`, {
+    details: { expression: names },
+  });
+}
+
+/** `inner` is undefined where the closing brace is missing. */
+function checkedPath(inner: string | undefined): string {
+  if (inner === undefined) {
+    throw new AppError('invalid_input', 'an expression begins with ${ and has no } of its own', {
+      remedy: 'Write names joined by dots, as in ${inputs.repo}; write $${ for a literal ${.',
+    });
+  }
   const trimmed = inner.trim();
   if (path.test(trimmed)) return trimmed;
   throw new AppError('invalid_input', `\${${inner}} is not an expression`, {
