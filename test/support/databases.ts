@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, systemClock, type Log, type RetryPolicy } from '../../src/base/base.ts';
 import { openDatabase, type Database } from '../../src/database/database.ts';
-import { freshDatabase } from './postgres.ts';
+import { emptyDatabase } from './postgres.ts';
 
 export const drivers = ['embedded', 'server'] as const;
 export type Driver = (typeof drivers)[number];
@@ -33,7 +33,7 @@ export interface TestDatabase {
 /** An empty database of its own, nothing opened yet. */
 export async function testDatabase(driver: Driver): Promise<TestDatabase> {
   const home = await mkdtemp(join(tmpdir(), 'centuria-database-'));
-  const server = driver === 'server' ? await freshDatabase('database') : undefined;
+  const server = driver === 'server' ? await emptyDatabase() : undefined;
   const url = server?.url ?? '';
   return {
     home,
