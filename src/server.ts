@@ -199,7 +199,9 @@ function running(
 
 async function makeHome(home: string): Promise<void> {
   try {
-    await mkdir(home, { recursive: true, mode: 0o700 });
+    for (const folder of ['agents', 'workflows', 'runs']) {
+      await mkdir(join(home, folder), { recursive: true, mode: 0o700 });
+    }
   } catch (cause) {
     throw new AppError('home_unusable', `the data folder ${home} can not be made`, {
       remedy: 'Name another with --home or CENTURIA_HOME.',

@@ -73,7 +73,7 @@ output: "\${tasks.a.output}"
 
 describe.each(['embedded', 'server'] as const)('on the %s database', (driver) => {
   const skip = driver === 'server' ? postgresUnavailable : undefined;
-  describe.skipIf(skip)(skip ?? 'a run', () => {
+  describe.skipIf(skip)('a run', () => {
     let store: TestStore;
     let fixture: Fixture;
     const order: string[] = [];
