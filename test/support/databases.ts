@@ -3,10 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, systemClock, type Log, type RetryPolicy } from '../../src/base/base.ts';
 import { openDatabase, type Database } from '../../src/database/database.ts';
-import { freshDatabase } from './postgres.ts';
+import { emptyDatabase, postgresUnavailable } from './postgres.ts';
 
 export const drivers = ['embedded', 'server'] as const;
 export type Driver = (typeof drivers)[number];
+
+/** Why tests on a driver can't run here, or undefined: `describe.skipIf(unavailable(driver))`. */
+export function unavailable(driver: Driver): string | undefined {
+  return driver === 'server' ? postgresUnavailable : undefined;
+}
 
 export const silentLog = createLog({ level: 'silent' });
 
@@ -33,7 +38,7 @@ export interface TestDatabase {
 /** An empty database of its own, nothing opened yet. */
 export async function testDatabase(driver: Driver): Promise<TestDatabase> {
   const home = await mkdtemp(join(tmpdir(), 'centuria-database-'));
-  const server = driver === 'server' ? await freshDatabase('database') : undefined;
+  const server = driver === 'server' ? await emptyDatabase() : undefined;
   const url = server?.url ?? '';
   return {
     home,
