@@ -13,6 +13,7 @@ import {
   recordedLog,
   silentLog,
   testDatabase,
+  unavailable,
   until,
   type TestDatabase,
 } from '../support/databases.ts';
@@ -20,7 +21,7 @@ import {
 const open = (url: string, log = silentLog): Promise<Database> =>
   openDatabase({ url, home: '/nonexistent', poolSize: 2, log, clock: systemClock });
 
-describe('a server', () => {
+describe.skipIf(unavailable('server') !== undefined)('a server', () => {
   let place: TestDatabase;
   let db: Database;
   /** A connection past the driver, to break what the driver has. */

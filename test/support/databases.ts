@@ -3,10 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, systemClock, type Log, type RetryPolicy } from '../../src/base/base.ts';
 import { openDatabase, type Database } from '../../src/database/database.ts';
-import { emptyDatabase } from './postgres.ts';
+import { emptyDatabase, postgresUnavailable } from './postgres.ts';
 
 export const drivers = ['embedded', 'server'] as const;
 export type Driver = (typeof drivers)[number];
+
+/** Why tests on a driver can't run here, or undefined: `describe.skipIf(unavailable(driver))`. */
+export function unavailable(driver: Driver): string | undefined {
+  return driver === 'server' ? postgresUnavailable : undefined;
+}
 
 export const silentLog = createLog({ level: 'silent' });
 
