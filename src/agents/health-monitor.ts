@@ -51,20 +51,19 @@ export function openHealthMonitor(options: HealthMonitorOptions): HealthMonitor 
   }
 
   async function withinTime(name: string): Promise<CheckResult> {
-    const ended = new AbortController();
+    const answered = new AbortController();
     const late = new AbortController();
-    const timer = clock.sleep(checkTimeoutMs, ended.signal).then(
-      (): CheckResult => {
-        late.abort();
-        const reason = `its check took longer than ${checkTimeoutMs / 1_000} s`;
-        return { ok: false, state: 'failed', reason };
-      },
+    const timer = clock.sleep(checkTimeoutMs, answered.signal).then(
+      () => late.abort(),
       () => undefined,
     );
     const checked = options.check(name, AbortSignal.any([late.signal, closing.signal]));
-    const first = await Promise.race([checked, timer]);
-    ended.abort();
-    return first ?? (await checked);
+    const result = await Promise.race([checked, timer]);
+    answered.abort();
+    // An ended check answers, too, and what it says then is about its end.
+    if (result !== undefined && !late.signal.aborted) return result;
+    const reason = `its check took longer than ${checkTimeoutMs / 1_000} s`;
+    return { ok: false, state: 'failed', reason };
   }
 
   async function checkAll(names: readonly string[]): Promise<void> {

@@ -3,18 +3,20 @@ import { sql, type Sql } from '../database/database.ts';
 export interface DefinitionRow {
   readonly hash: string;
   readonly name: string;
-  readonly source: string;
+  readonly source: Uint8Array;
 }
 
 /** Stores definitions by their hash; those that are there already stay as they are. */
-export function insertDefinitions(rows: readonly DefinitionRow[]): Sql<never> {
+export function insertDefinitions(
+  rows: readonly { readonly hash: string; readonly name: string; readonly source: string }[],
+): Sql<never> {
   return sql<never>`
     insert into agent_definitions (hash, name, source)
-    select hash, name, source
+    select hash, name, decode(source, 'base64')
     from unnest(
       ${rows.map((row) => row.hash)}::text[],
       ${rows.map((row) => row.name)}::text[],
-      ${rows.map((row) => row.source)}::text[]
+      ${rows.map((row) => Buffer.from(row.source, 'utf8').toString('base64'))}::text[]
     ) as fresh (hash, name, source)
     on conflict (hash) do nothing
   `;

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -9,19 +8,20 @@ import { processesOf } from '../../src/agents/processes.ts';
 import { createCommandRuntime } from '../../src/agents/runtime-command.ts';
 import type { Runtime } from '../../src/agents/runtime.ts';
 import { AppError, newId, systemClock, toAppError } from '../../src/base/base.ts';
+import { testFolder } from '../support/processes.ts';
 
 const behave = resolve(import.meta.dirname, '../fixtures/commands/behave.mjs');
 let folder: string;
 let runtime: Runtime;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'centuria-runtime-'));
+  folder = await testFolder();
   runtime = await createCommandRuntime({
     packageRoot: folder,
     clock: systemClock,
     environment: {
       PATH: process.env['PATH'],
-      HOME: '/home/somebody',
+      HOME: '/h/somebody',
       WANTED: 'yes',
       OTHER: 'no',
       CENTURIA_DATABASE_URL: 'postgres://me:secret@host/db',
@@ -129,7 +129,7 @@ describe('what a program is given', () => {
     const { output } = await runtime.run(invocation);
     const { PATH, ...rest } = output as Record<string, string>;
     expect(rest).toEqual({
-      HOME: '/home/somebody',
+      HOME: '/h/somebody',
       WANTED: 'yes',
       https_proxy: 'http://proxy:3128',
       CENTURIA_ATTEMPT_ID: invocation.attemptId,
