@@ -66,7 +66,7 @@ Generated from the routes by \`npm run generate\`; the same as a document for pr
 The bridge listens on \`127.0.0.1:8081\` unless told otherwise.
 
 - **Credential.** \`Authorization: Bearer TOKEN\` with the token of the data folder, on every address but
-  \`/health\`, \`/\` and \`/login\`. Browsers get a session of twelve hours from the link that \`centuria login\` prints.
+  \`/health\`, \`/\` and \`/login\`. Browsers get a session of twelve hours from the link that \`centuria open\` prints.
 - **Errors** are problem documents (RFC 9457, \`application/problem+json\`) with \`type\`, \`title\`, \`status\`,
   \`detail\`, \`instance\`, and besides: \`code\` (see [errors.md](errors.md)), \`retryable\`, \`requestId\`, \`remedy\`,
   \`details\`, and \`errors\` with one \`{in, field, message}\` for each wrong value.

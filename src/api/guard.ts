@@ -98,7 +98,7 @@ export function displayHost(host: string): string {
 function unauthenticated(message: string): AppError {
   return new AppError('unauthenticated', message, {
     remedy:
-      'Programs send Authorization: Bearer with the token of the data folder; browsers open the link that `centuria login` prints.',
+      'Programs send Authorization: Bearer with the token of the data folder; browsers open the link that `centuria open` prints.',
   });
 }
 

@@ -35,6 +35,7 @@ export interface HttpParts {
 
 /** The HTTP habits of every route: ids, guard, limits, problem documents, one log line a request. */
 export function createHttp(parts: HttpParts) {
+  const answering = new WeakSet<object>();
   const app = Fastify({
     logger: false,
     bodyLimit: bodyLimitBytes,
@@ -44,10 +45,18 @@ export function createHttp(parts: HttpParts) {
     routerOptions: { maxParamLength: 512 },
     genReqId: (request) => requestId(request.headers['x-request-id']),
     frameworkErrors: (error, request, reply) => answerError(parts.log, error, request, reply),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, answering),
   }).withTypeProvider<TypeBoxTypeProvider>();
   // A socket that sends its headers byte by byte is let go; Fastify turns Node's own bound off.
   app.server.requestTimeout = 60_000;
+  // RFC 9110, 10.1.1 lets a server pass over expectations that it does not know.
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response);
+  });
+  app.server.on('request', ({ socket }, response) => {
+    answering.add(socket);
+    response.on('close', () => answering.delete(socket));
+  });
 
   setUpValidation(app);
   setUpParsing(app);
@@ -217,8 +226,10 @@ const notHttp = {
 function answerBrokenRequest(
   thrown: Error & { readonly code?: string },
   socket: { destroyed: boolean; writable: boolean; end(text: string): void; destroy(): void },
+  answering: WeakSet<object>,
 ): void {
-  if (thrown.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+  // Two answers to one request would be read as an answer to the next one.
+  if (thrown.code === 'ECONNRESET' || !socket.writable || answering.has(socket)) {
     socket.destroy();
     return;
   }

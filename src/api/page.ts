@@ -81,7 +81,7 @@ export function pageRoutes(app: Http, guard: Guard): void {
       return reply.code(403).type('text/html; charset=utf-8').send(page.html);
     }
     throw new AppError('denied', 'the link was used already, or is older than five minutes', {
-      remedy: 'Run `centuria login` for another one.',
+      remedy: 'Run `centuria open` for another one.',
     });
   });
 }

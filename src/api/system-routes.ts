@@ -71,7 +71,7 @@ export function systemRoutes(app: Http, parts: RouteParts): void {
       // A session that could make sessions would never end.
       if (request.caller?.kind !== 'token') {
         throw new AppError('denied', 'a browser session can not make login links', {
-          remedy: 'Run `centuria login` where the data folder is.',
+          remedy: 'Run `centuria open` where the data folder is.',
         });
       }
       const link: LoginLink = { url: parts.loginLink(), expiresInSeconds: 300 };

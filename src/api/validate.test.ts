@@ -16,14 +16,6 @@ test('a body that is JSON comes back as its value', () => {
 });
 
 test('whatever is no JSON is refused with an AppError', () => {
-  const refusal = (text: string): unknown => {
-    try {
-      parse(text);
-      return undefined;
-    } catch (error) {
-      return error;
-    }
-  };
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       expect([undefined, AppError]).toContain((refusal(text) as Error | undefined)?.constructor);
@@ -53,3 +45,12 @@ test('what PostgreSQL can not store is refused by the name of its field', () => 
   expect(() => parse(String.raw`{"a\u0000":1}`)).toThrow('NUL');
   expect(parse(String.raw`{"a":"\ud83d\ude00"}`)).toEqual({ a: '😀' });
 });
+
+function refusal(text: string): unknown {
+  try {
+    parse(text);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}

@@ -116,6 +116,8 @@ function validationError(
 function fieldErrors(place: FieldError['in'], complaint: TLocalizedValidationError): FieldError[] {
   const parent = complaint.instancePath.slice(1).replaceAll('/', '.');
   const under = (name: string) => (parent === '' ? name : `${parent}.${name}`);
+  // An unknown field is reported twice: with the names that are too many, and as a false schema.
+  if (complaint.keyword === 'boolean') return [];
   if (complaint.keyword === 'required') {
     return complaint.params.requiredProperties.map((name) => ({
       in: place,

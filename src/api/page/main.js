@@ -83,7 +83,7 @@ function denied() {
     message(
       'This browser is not let in',
       'Sessions end after twelve hours and when the server restarts. This prints a link that opens another one:',
-      'centuria login',
+      'centuria open',
     ),
   );
 }
@@ -182,7 +182,7 @@ function route() {
       message(
         'This link does not work any more',
         'It was used already, or is older than five minutes. This prints another one:',
-        'centuria login',
+        'centuria open',
       ),
     );
   }

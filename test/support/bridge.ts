@@ -1,0 +1,132 @@
+/** A bridge with a real database, coordination and worker, on a free port, for tests of its faces. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AgentRegistry } from '../../src/agents/agents.ts';
+import { startBridge, type Bridge } from '../../src/api/api.ts';
+import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
+import { createClient, type Client } from '../../src/client/client.ts';
+import { openCoordination, type CoordinationPart } from '../../src/coordination/coordination.ts';
+import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
+import { inProcessAgents, type AgentFunction } from './in-process-agents.ts';
+import { freshDatabase, postgresUnavailable } from './postgres.ts';
+import { testFolder } from './processes.ts';
+
+export const testToken = 'the-token-of-a-test-0123456789abcdef';
+
+export interface TestBridge extends Bridge {
+  readonly client: Client;
+  readonly database: Database;
+  readonly coordination: CoordinationPart;
+  readonly registry: AgentRegistry;
+  /** Log lines as they were written. */
+  readonly logged: readonly Record<string, unknown>[];
+  readonly home: string;
+  /** `fetch` with the token, from the root of the server. */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** Starts another bridge over the same parts, on the port that the first one had. */
+  restart(): Promise<void>;
+  end(): Promise<void>;
+}
+
+export interface TestBridgeOptions {
+  readonly agents: Readonly<Record<string, AgentFunction>>;
+  /** YAML by file name without extension. */
+  readonly workflows: Readonly<Record<string, string>>;
+  readonly graceMs?: number;
+  readonly rateLimit?: { readonly requests: number; readonly windowSeconds: number };
+}
+
+export async function openTestBridge(options: TestBridgeOptions): Promise<TestBridge> {
+  const home = await testFolder();
+  const logged: Record<string, unknown>[] = [];
+  const log = createLog({
+    level: 'debug',
+    destination: { write: (line) => void logged.push(JSON.parse(line) as never) },
+  });
+  const flags = { home, bridgePort: 0, shutdownGraceMs: options.graceMs ?? 2_000 };
+  const config = loadConfig({ flags, env: {}, cwd: home });
+  const { database, dispose } = await openTestDatabase(home, log);
+  await mkdir(join(home, 'workflows'));
+  for (const [name, text] of Object.entries(options.workflows)) {
+    await writeFile(join(home, 'workflows', `${name}.yaml`), text);
+  }
+  const agents = inProcessAgents(options.agents);
+  const coordination = await openCoordination({
+    database,
+    registry: agents,
+    workflowFolders: [join(home, 'workflows')],
+    home,
+    cwd: home,
+    clock: systemClock,
+    log,
+    leaseMs: 3_000,
+    concurrency: 8,
+    worker: true,
+  });
+  const start = async (port: number): Promise<Bridge> => {
+    const started = await startBridge({
+      coordination: coordination.runs,
+      workStatus: () => coordination.status(),
+      agents,
+      database,
+      config: { ...config, values: { ...config.values, bridgePort: port } },
+      token: testToken,
+      version: '0.0.0-test',
+      log,
+      clock: systemClock,
+      startedAt: new Date(),
+      ...(options.rateLimit === undefined ? {} : { rateLimit: options.rateLimit }),
+    });
+    started.ready(true);
+    return started;
+  };
+  let bridge = await start(0);
+  const { url, port } = bridge;
+
+  return {
+    url,
+    port,
+    home,
+    logged,
+    database,
+    coordination,
+    registry: agents,
+    client: createClient({ baseUrl: url, token: testToken }),
+    ready: (isReady) => bridge.ready(isReady),
+    loginLink: () => bridge.loginLink(),
+    close: () => bridge.close(),
+    fetch: (path, init = {}) =>
+      fetch(`${url}${path}`, {
+        ...init,
+        headers: { authorization: `Bearer ${testToken}`, ...init.headers },
+      }),
+    async restart() {
+      bridge = await start(port);
+    },
+    async end() {
+      await bridge.close();
+      await coordination.stop(0);
+      await database.close();
+      await dispose();
+      await rm(home, { recursive: true });
+    },
+  };
+}
+
+/** A clone on the test server, or the embedded database where there is none. */
+async function openTestDatabase(
+  home: string,
+  log: Log,
+): Promise<{ database: Database; dispose: () => Promise<void> }> {
+  const clone = postgresUnavailable === undefined ? await freshDatabase() : undefined;
+  const database = await openDatabase({
+    ...(clone === undefined ? {} : { url: clone.url }),
+    home,
+    poolSize: 5,
+    log,
+    clock: systemClock,
+  });
+  const folder = join(import.meta.dirname, '../../migrations');
+  if (clone === undefined) await migrate(database, { folder, log, clock: systemClock });
+  return { database, dispose: async () => await clone?.drop() };
+}
