@@ -23,11 +23,13 @@ export interface Terminal {
   readonly columns: number | undefined;
   readonly rows: number | undefined;
   readonly colours: Colours;
+  /** The stream itself: for a view that is drawn in place. */
+  readonly stream: NodeJS.WriteStream;
 }
 
 /** What a process is given, as an argument, so that a test can give something else. */
 export interface ProcessFace {
-  readonly stdin: NodeJS.ReadStream;
+  readonly stdin: NodeJS.ReadableStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -40,7 +42,7 @@ export interface ProcessFace {
  * command line.
  */
 export interface CliContext {
-  readonly stdin: NodeJS.ReadStream;
+  readonly stdin: NodeJS.ReadableStream;
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -73,6 +75,7 @@ export function createContext(
   const options = (): GlobalOptions => program.opts<GlobalOptions>();
   const terminal = (stream: NodeJS.WriteStream): Terminal => ({
     write: (text) => void stream.write(text),
+    stream,
     isTTY: stream.isTTY === true,
     get columns() {
       return stream.isTTY === true ? stream.columns : undefined;
