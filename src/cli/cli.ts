@@ -3,9 +3,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { AppError } from '../base/base.ts';
+import { registerAgent } from './agent.ts';
+import { registerCompletion } from './completion.ts';
 import { registerConfig } from './config.ts';
 import { createContext, outputFormats, type CliContext, type ProcessFace } from './context.ts';
+import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
+import { registerMigrate } from './migrate.ts';
+import { registerRun } from './run.ts';
+import { registerStatus } from './status.ts';
+import { registerUp } from './up.ts';
+import { registerWorkflow } from './workflow.ts';
 
 export type { CliContext, OutputFormat, Terminal } from './context.ts';
 
@@ -13,7 +21,17 @@ export type { CliContext, OutputFormat, Terminal } from './context.ts';
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Every command group, in the order of the help. A group adds its commands and nothing else. */
-const groups: readonly ((program: Command, context: CliContext) => void)[] = [registerConfig];
+const groups: readonly ((program: Command, context: CliContext) => void)[] = [
+  registerUp,
+  registerStatus,
+  registerRun,
+  registerWorkflow,
+  registerAgent,
+  registerDoctor,
+  registerMigrate,
+  registerConfig,
+  registerCompletion,
+];
 
 /** Runs the command line of this process and sets its exit status. */
 export async function runProcess(): Promise<void> {

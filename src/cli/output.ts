@@ -105,13 +105,21 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], width: n
 /** Columns that a text takes on a terminal: without escape sequences, wide characters counted twice. */
 export function textWidth(text: string): number {
   let width = 0;
-  for (const { segment } of segmenter.segment(stripVTControlCharacters(text))) {
+  for (const segment of graphemes(stripVTControlCharacters(text))) {
     width += isWide.test(segment) ? 2 : 1;
   }
   return width;
 }
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+const isPlain = /^[\u0020-\u007E]*$/;
+
+/** What a reader takes for one character. Plain text, which is nearly all, needs no segmenter. */
+function graphemes(text: string): string[] {
+  if (isPlain.test(text)) return [...text];
+  const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+  return Array.from(segmenter.segment(text), ({ segment }) => segment);
+}
+
 const isWide =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}/u;
 
@@ -121,7 +129,7 @@ export function truncate(text: string, width: number): string {
   if (width <= 0) return '';
   let cut = '';
   let used = 0;
-  for (const { segment } of segmenter.segment(text)) {
+  for (const segment of graphemes(text)) {
     const size = isWide.test(segment) ? 2 : 1;
     if (used + size > width - 1) break;
     cut += segment;
@@ -172,8 +180,9 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-export function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
+/** A count with its word: `1 run`, `2 runs`. */
+export function plural(count: number, word: string, several = `${word}s`): string {
+  return `${count} ${count === 1 ? word : several}`;
 }
 
 function two(value: number): string {

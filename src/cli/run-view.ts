@@ -95,9 +95,8 @@ export function describeRecorded(event: RunEvent): string {
   const parts = Object.entries(fields).map(
     ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
-  return oneLine(
-    `${String(event.seq).padStart(4)} ${event.at} ${type.padEnd(18)} ${parts.join(' ')}`,
-  );
+  const number = String(event.seq).padStart(4);
+  return `${number} ${event.at} ${type.padEnd(18)} ${oneLine(parts.join(' '))}`;
 }
 
 function tasksDone({ tasks }: Pick<RunSummary, 'tasks'>): string {
