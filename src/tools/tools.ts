@@ -28,6 +28,15 @@ interface Tool {
 const tools: Readonly<Record<string, Tool>> = {
   // Git and text.
   // Code.
+  complexity: {
+    summary:
+      'Functions that are hard to follow, by cognitive complexity, nesting, parameters and length.',
+    load: () => import('./complexity.ts'),
+  },
+  'syntax-check': {
+    summary: 'JavaScript, TypeScript, JSON, YAML and TOML files that do not parse.',
+    load: () => import('./syntax-check.ts'),
+  },
 };
 
 const help = `Usage: centuria-tool NAME [--repo PATH] [--limit N]
