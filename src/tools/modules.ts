@@ -63,8 +63,10 @@ export interface ModuleGraph {
   readonly unparsed: readonly string[];
 }
 
-/** Text that looks like the path or name of a script. */
-const scriptMention = /[\w@$.+/-]*[\w@$+-]+\.(?:[mc]?[jt]sx?|vue|svelte)\b/g;
+/** The end of a script's name; what stands before it is gathered backwards, because a pattern for the
+ * whole path takes quadratic time on the long words of data and minified code. */
+const scriptEnding = /\.(?:[mc]?[jt]sx?|vue|svelte)\b/g;
+const maxMention = 200;
 
 /** Parses every script that is not vendored. Files are held as names only, one tree at a time. */
 export function readModules(repository: Repository, report: ReportBuilder): ModuleGraph {
@@ -116,7 +118,9 @@ export function readModule(source: Source, resolver: Resolver): Module {
   }
   // Only these need the tree; without them a file takes a third of the time.
   if (/\brequire\b|\bimport\s*[.(]|\bimport\s+[\w$]+\s*=|\.(un)?mock\s*\(/.test(source.text))
-    walk(source.program, { enter: (node) => readNode(node, source, resolver, add, found) });
+    walk(source.program, {
+      enter: (node, ancestors) => readNode(node, ancestors, source, resolver, add, found),
+    });
   return {
     path: source.path,
     imports,
@@ -130,7 +134,14 @@ export function readModule(source: Source, resolver: Resolver): Module {
 
 /** Paths and names of scripts in a text, each once. */
 export function mentionsIn(text: string): string[] {
-  return [...new Set(text.match(scriptMention))];
+  const found = new Set<string>();
+  for (const { 0: ending, index } of text.matchAll(scriptEnding)) {
+    let start = index;
+    while (start > 0 && index - start < maxMention && /[\w@$.+/-]/.test(text.charAt(start - 1)))
+      start -= 1;
+    if (start < index) found.add(text.slice(start, index) + ending);
+  }
+  return [...found];
 }
 
 function importKind(item: StaticImport): ImportKind {
@@ -160,7 +171,14 @@ interface Found {
   isOpaque: boolean;
 }
 
-function readNode(node: Node, source: Source, resolver: Resolver, add: Add, found: Found): void {
+function readNode(
+  node: Node,
+  ancestors: readonly Node[],
+  source: Source,
+  resolver: Resolver,
+  add: Add,
+  found: Found,
+): void {
   if (node.type === 'ImportExpression') {
     readRequest(node.source, 'dynamic', source, resolver, add, found);
   } else if (node.type === 'TSImportType') {
@@ -181,8 +199,11 @@ function readNode(node: Node, source: Source, resolver: Resolver, add: Add, foun
     const name = dottedName(node.callee) ?? metaCall(node.callee);
     const first = node.arguments[0];
     if (name === undefined || first === undefined) return;
-    if (name === 'require') readRequest(first, 'require', source, resolver, add, found);
-    else if (
+    if (name === 'require') {
+      // Inside a function it waits for the call, which is how cycles are broken on purpose.
+      const kind = ancestors.some((item) => isDeferred(item)) ? 'dynamic' : 'require';
+      readRequest(first, kind, source, resolver, add, found);
+    } else if (
       /^(require\.resolve|import\.meta\.resolve|(vi|jest)\.\w*([mM]ock|Actual)\w*)$/.test(name)
     ) {
       // A mock may stand for a module that does not exist, and nothing breaks when it does not.
@@ -193,6 +214,13 @@ function readNode(node: Node, source: Source, resolver: Resolver, add: Add, foun
       for (const pattern of first.type === 'ArrayExpression' ? first.elements : [first])
         addPrefix(literalText(pattern)?.replace(/[*{[(!].*$/, ''), source, resolver, found);
   }
+}
+
+/** In a `try`, what is not there is expected. */
+function isDeferred(node: Node): boolean {
+  return /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression|TryStatement)$/.test(
+    node.type,
+  );
 }
 
 /** `import.meta.glob` and the like. */

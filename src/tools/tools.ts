@@ -33,6 +33,11 @@ const tools: Readonly<Record<string, Tool>> = {
       'Functions that are hard to follow, by cognitive complexity, nesting, parameters and length.',
     load: () => import('./complexity.ts'),
   },
+  'dependency-graph': {
+    summary:
+      'Import cycles, imports that lead nowhere, packages imported but not declared and the reverse.',
+    load: () => import('./dependency-graph.ts'),
+  },
   'syntax-check': {
     summary: 'JavaScript, TypeScript, JSON, YAML and TOML files that do not parse.',
     load: () => import('./syntax-check.ts'),
