@@ -77,6 +77,32 @@ const tools: Readonly<Record<string, Tool>> = {
   },
 
   // Code.
+  complexity: {
+    summary:
+      'Functions that are hard to follow, by cognitive complexity, nesting, parameters and length.',
+    load: () => import('./complexity.ts'),
+  },
+  'dead-code': {
+    summary: 'Scripts that no entry point reaches and exports that nobody takes.',
+    load: () => import('./dead-code.ts'),
+  },
+  'dependency-graph': {
+    summary:
+      'Import cycles, imports that lead nowhere, packages imported but not declared and the reverse.',
+    load: () => import('./dependency-graph.ts'),
+  },
+  'duplicate-code': {
+    summary: 'Code that was copied, with where from and to.',
+    load: () => import('./duplicate-code.ts'),
+  },
+  'lint-scan': {
+    summary: 'Defects that a linter sees in JavaScript and TypeScript, by rules of our own.',
+    load: () => import('./lint-scan.ts'),
+  },
+  'syntax-check': {
+    summary: 'JavaScript, TypeScript, JSON, YAML and TOML files that do not parse.',
+    load: () => import('./syntax-check.ts'),
+  },
 };
 
 const help = `Usage: centuria-tool NAME [--repo PATH] [--limit N]
