@@ -61,8 +61,8 @@ export async function openTestBridge(options: TestBridgeOptions): Promise<TestBr
     log,
     leaseMs: 3_000,
     concurrency: 8,
-    worker: true,
   });
+  await coordination.startWorker();
   const start = async (port: number): Promise<Bridge> => {
     const started = await startBridge({
       coordination: coordination.runs,
