@@ -1,6 +1,6 @@
 /** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
 import { isIP, type AddressInfo } from 'node:net';
-import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
+import { AppError, systemClock, toAppError, type Clock, type Log } from '../base/base.ts';
 import { agentRoutes } from './agent-routes.ts';
 import { bridgeRoutes } from './bridge-routes.ts';
 import { createEventStreams } from './event-stream.ts';
@@ -94,7 +94,7 @@ export async function openapiDocument(version: string): Promise<object> {
   const app = createHttp({
     guard: parts.guard,
     log: parts.log,
-    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
+    clock: systemClock,
     rateLimit: defaultRateLimit,
     isReady: () => false,
   });

@@ -6,6 +6,7 @@ import {
   defaultRetry,
   errorRecord,
   expand,
+  references,
   toAppError,
   type Clock,
   type Log,
@@ -51,7 +52,8 @@ export async function runAttempt(request: AttemptRequest): Promise<EventBody> {
       throw new AppError('agent_not_found', message);
     }
     retries = task.retries ?? agent.retries;
-    await prepareRunFolder(context.home, runId);
+    // Only who names the folder gets one: most tasks leave no files.
+    if (references(task.input).includes('run.folder')) await prepareRunFolder(context.home, runId);
     const scope = scopeOf(context.home, runId, definition, state, request.ancestors);
     const { output, usage } = await context.registry.invoke({
       agent,

@@ -93,6 +93,6 @@ function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
     leaseMs,
     concurrency: concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : concurrency,
     maxRuns: options.maxRuns ?? 10_000,
-    publish: (runId) => feed.published(runId),
+    feed,
   });
 }

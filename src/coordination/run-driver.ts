@@ -6,15 +6,15 @@ import { ancestorsOf } from './graph.ts';
 import type { EventRow, RunRow, SignalRow } from './queries.ts';
 import type { Slots } from './slots.ts';
 import { applyEvent, countTasks, newRunState, runEnded, type RunState } from './state.ts';
-import type { EventBody, RunEvent, RunStatus, TaskSpec, WorkflowDefinition } from './types.ts';
+import type { EventBody, RunStatus, TaskSpec, WorkflowDefinition } from './types.ts';
 
 /** What a driver stands on; the same for all runs of a worker. */
 export interface DriverContext extends AttemptContext {
   readonly worker: string;
   readonly eventLog: EventLog;
   readonly slots: Slots;
-  /** Called with what has become durable. */
-  readonly publish: (runId: string, events: readonly RunEvent[]) => void;
+  /** Called when events have become durable, and whether the run has ended with them. */
+  readonly publish: (runId: string, ended: boolean) => void;
 }
 
 export interface ClaimedRun {
@@ -274,17 +274,8 @@ export class RunDriver {
       // Attempts whose start was not written do not start, so their places are free again.
       if (outcome !== 'appended') this.#context.slots.release(places);
     }
-    if (outcome === 'appended' && events.length > 0) this.#publish(events);
+    if (outcome === 'appended') this.#context.publish(this.runId, runEnded(this.#state.status));
     return outcome;
-  }
-
-  #publish(events: readonly { seq: number; body: EventBody }[]): void {
-    const at = new Date(this.#now()).toISOString();
-    const epoch = Number(this.#epoch);
-    this.#context.publish(
-      this.runId,
-      events.map(({ seq, body }) => ({ runId: this.runId, seq, at, epoch, body })),
-    );
   }
 
   /** What of the events shows in the run's row. */
@@ -345,22 +336,17 @@ export class RunDriver {
   }
 
   /** Sleeps until something happens or the time comes. */
-  async #sleepUntil(wakeAtMs: number | undefined): Promise<void> {
-    if (this.#awake) return;
-    const controller = new AbortController();
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
+  #sleepUntil(wakeAtMs: number | undefined): Promise<void> {
+    if (this.#awake) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waitMs = Math.min(Math.max(0, (wakeAtMs ?? Infinity) - this.#now()), maxTimerMs);
+      const cancel = this.#context.clock.after(waitMs, resolve);
+      this.#wake = () => {
+        this.#wake = undefined;
+        cancel();
+        resolve();
+      };
     });
-    const timer =
-      wakeAtMs === undefined
-        ? woken
-        : this.#context.clock.sleep(
-            Math.min(Math.max(0, wakeAtMs - this.#now()), maxTimerMs),
-            controller.signal,
-          );
-    await Promise.race([woken, timer.catch(() => undefined)]);
-    this.#wake = undefined;
-    controller.abort();
   }
 }
 

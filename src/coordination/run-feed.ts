@@ -1,31 +1,36 @@
 /** Wakes those who follow a run in this process. It only wakes: what has happened is read from the log. */
 export class RunFeed {
-  readonly #waiting = new Map<string, Set<() => void>>();
+  /** Runs that a worker of this process drives: all that happens to them is published here. */
+  readonly driven = new Set<string>();
+  readonly #waiting = new Map<string, Set<(ended: boolean) => void>>();
 
-  /** Called when events of a run have become durable. */
-  published(runId: string): void {
-    const waiting = this.#waiting.get(runId);
-    if (waiting === undefined) return;
-    this.#waiting.delete(runId);
-    for (const wake of waiting) wake();
+  /** Called when events of a run have become durable; `ended` when the run has ended with them. */
+  published(runId: string, ended: boolean): void {
+    for (const wake of this.#waiting.get(runId) ?? []) wake(ended);
   }
 
-  /** Resolves at the next publication, after `mostMs`, or when the signal aborts: then look. */
-  next(runId: string, mostMs: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Resolves at the next publication (with `end`, only at that of the run's end), after `mostMs`, or
+   * when the signal aborts: then look.
+   */
+  next(runId: string, until: 'event' | 'end', mostMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(runId) ?? new Set();
       this.#waiting.set(runId, waiting);
-      const wake = (): void => {
+      const wake = (ended: boolean): void => {
+        if (ended || until === 'event') finish();
+      };
+      const finish = (): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', wake);
+        signal?.removeEventListener('abort', finish);
         waiting.delete(wake);
         if (waiting.size === 0 && this.#waiting.get(runId) === waiting) this.#waiting.delete(runId);
         resolve();
       };
-      const timer = setTimeout(wake, mostMs);
+      const timer = setTimeout(finish, mostMs);
       waiting.add(wake);
-      signal?.addEventListener('abort', wake, { once: true });
-      if (signal?.aborted === true) wake();
+      signal?.addEventListener('abort', finish, { once: true });
+      if (signal?.aborted === true) finish();
     });
   }
 }

@@ -21,7 +21,7 @@ import type {
   WorkflowDefinition,
 } from './types.ts';
 import { detailView, eventView, summaryView } from './views.ts';
-import { findWorkflow, loadWorkflows, type LoadedWorkflows } from './workflow-files.ts';
+import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
 import { canonicalJson, definitionHash } from './workflow.ts';
 
 export interface RunsOptions {
@@ -35,8 +35,12 @@ export interface RunsOptions {
   readonly feed: RunFeed;
 }
 
-/** How long a follower waits for a wake-up before it looks by itself: events of other processes come so. */
-const followPollMs = 300;
+/**
+ * How long a follower waits for a wake-up before it looks by itself: what happens in other processes
+ * is seen so; what happens here is published, and looking is a safety net.
+ */
+const pollMs = { elsewhere: 300, here: 5_000 } as const;
+const cachedDefinitions = 1_000;
 const followPage = 500;
 
 interface Creation {
@@ -54,11 +58,13 @@ interface Creation {
 export class Runs implements Coordination {
   readonly #options: RunsOptions;
   readonly #creations: GroupCommit<Creation, Date | undefined>;
-  /** Definitions that are stored already, by hash. */
-  readonly #stored = new Set<string>();
+  readonly #files: WorkflowFiles;
+  /** Definitions that are known to be stored, by hash. */
+  readonly #definitions = new Map<string, WorkflowDefinition>();
 
   constructor(options: RunsOptions) {
     this.#options = options;
+    this.#files = new WorkflowFiles(options.workflowFolders, options.registry);
     this.#creations = new GroupCommit({
       name: 'the queue of runs to be created',
       capacity: 10_000,
@@ -68,9 +74,8 @@ export class Runs implements Coordination {
     });
   }
 
-  async workflows(): Promise<LoadedWorkflows> {
-    const names = new Set(this.#options.registry.list().map(({ name }) => name));
-    return loadWorkflows(this.#options.workflowFolders, names);
+  workflows(): Promise<LoadedWorkflows> {
+    return this.#files.load();
   }
 
   async plan(request: StartRun): Promise<RunPlan> {
@@ -152,20 +157,7 @@ export class Runs implements Coordination {
   }
 
   async get(runId: string): Promise<RunDetail> {
-    const row = await this.#row(runId);
-    const [found] = await this.#options.database.query(
-      queries.definitionOfHash(row.definition_hash),
-    );
-    if (found === undefined) {
-      throw new AppError('run_corrupt', `the definition of run ${runId} is gone`, {
-        remedy: 'Its events can still be read: `centuria run events`.',
-      });
-    }
-    const definition = found.definition as WorkflowDefinition;
-    const events = (await this.#options.database.query(queries.eventsOfRuns([runId]))).map(
-      eventView,
-    );
-    return detailView(row, definition, projectRun(definition, events), events);
+    return this.#detail(await this.#row(runId));
   }
 
   async events(runId: string, after: number, limit = 200): Promise<readonly RunEvent[]> {
@@ -183,7 +175,7 @@ export class Runs implements Coordination {
     for (;;) {
       signal?.throwIfAborted();
       // Listening begins before looking, so that nothing falls between the two.
-      const next = this.#options.feed.next(runId, followPollMs, signal);
+      const next = this.#next(runId, 'event', signal);
       const events = await this.events(runId, seen, followPage);
       yield* events;
       seen = events.at(-1)?.seq ?? seen;
@@ -225,12 +217,41 @@ export class Runs implements Coordination {
 
   async wait(runId: string, signal?: AbortSignal): Promise<RunDetail> {
     for (;;) {
-      const next = this.#options.feed.next(runId, followPollMs, signal);
+      const next = this.#next(runId, 'end', signal);
       const row = await this.#row(runId);
-      if (runEnded(row.status)) return this.get(runId);
+      if (runEnded(row.status)) return this.#detail(row);
       await next;
       signal?.throwIfAborted();
     }
+  }
+
+  async #detail(row: RunRow): Promise<RunDetail> {
+    const definition = await this.#definitionOf(row);
+    const rows = await this.#options.database.query(queries.eventsOfRuns([row.run_id]));
+    const events = rows.map(eventView);
+    return detailView(row, definition, projectRun(definition, events), events);
+  }
+
+  async #definitionOf(row: RunRow): Promise<WorkflowDefinition> {
+    const known = this.#definitions.get(row.definition_hash);
+    if (known !== undefined) return known;
+    const [found] = await this.#options.database.query(
+      queries.definitionOfHash(row.definition_hash),
+    );
+    if (found === undefined) {
+      throw new AppError('run_corrupt', `the definition of run ${row.run_id} is gone`, {
+        remedy: 'Its events can still be read: `centuria run events`.',
+      });
+    }
+    const definition = found.definition as WorkflowDefinition;
+    if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
+    this.#definitions.set(row.definition_hash, definition);
+    return definition;
+  }
+
+  #next(runId: string, until: 'event' | 'end', signal: AbortSignal | undefined): Promise<void> {
+    const { feed } = this.#options;
+    return feed.next(runId, until, feed.driven.has(runId) ? pollMs.here : pollMs.elsewhere, signal);
   }
 
   async #prepare(request: StartRun): Promise<{
@@ -262,9 +283,9 @@ export class Runs implements Coordination {
     agents: readonly AgentDefinition[],
   ): Promise<void> {
     await this.#options.registry.pin(agents);
-    if (this.#stored.has(hash)) return;
+    if (this.#definitions.has(hash)) return;
     await this.#options.database.query(queries.storeDefinition(hash, definition.name, definition));
-    this.#stored.add(hash);
+    this.#definitions.set(hash, definition);
   }
 
   async #create(batch: readonly Creation[]): Promise<(Date | undefined)[]> {

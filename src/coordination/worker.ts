@@ -5,9 +5,10 @@ import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
 import * as queries from './queries.ts';
 import type { RunRow } from './queries.ts';
+import type { RunFeed } from './run-feed.ts';
 import { RunDriver, type DriverContext } from './run-driver.ts';
 import { Slots } from './slots.ts';
-import type { EventBody, RunEvent, WorkflowDefinition } from './types.ts';
+import type { EventBody, WorkflowDefinition } from './types.ts';
 
 export interface WorkerOptions {
   readonly database: Database;
@@ -22,7 +23,7 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** Runs held at the same time; the others wait for this or another worker. */
   readonly maxRuns: number;
-  readonly publish: (runId: string, events: readonly RunEvent[]) => void;
+  readonly feed: RunFeed;
 }
 
 /** Runs claimed by one statement. */
@@ -163,19 +164,15 @@ export class Worker {
     }
   }
 
-  async #idle(): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wakeClaim = resolve;
+  #idle(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(pollMs, resolve);
+      this.#wakeClaim = () => {
+        this.#wakeClaim = undefined;
+        cancel();
+        resolve();
+      };
     });
-    const timer = new AbortController();
-    await Promise.race([
-      woken,
-      this.#options.clock
-        .sleep(pollMs, AbortSignal.any([timer.signal, this.#stopping.signal]))
-        .catch(() => undefined),
-    ]);
-    this.#wakeClaim = undefined;
-    timer.abort();
   }
 
   /** Claims what there is room for; true when there may be more. */
@@ -254,15 +251,19 @@ export class Worker {
         log.error({ error, runId: row.run_id }, 'a run could not be driven on');
         if (!this.#stopping.signal.aborted) await this.#setAside(row, error);
       } finally {
-        if (this.#drivers.get(row.run_id)?.driver === driver) this.#drivers.delete(row.run_id);
+        if (this.#drivers.get(row.run_id)?.driver === driver) {
+          this.#drivers.delete(row.run_id);
+          this.#options.feed.driven.delete(row.run_id);
+        }
         this.#rouse();
       }
     })();
     this.#drivers.set(row.run_id, { driver, done });
+    this.#options.feed.driven.add(row.run_id);
   }
 
   #driverContext(): DriverContext {
-    const { registry, home, clock, random, log, publish } = this.#options;
+    const { registry, home, clock, random, log, feed } = this.#options;
     const { id: worker } = this;
     return {
       worker,
@@ -273,7 +274,7 @@ export class Worker {
       clock,
       random,
       log,
-      publish,
+      publish: (runId, ended) => feed.published(runId, ended),
     };
   }
 

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { AgentRegistry } from '../agents/agents.ts';
 import { AppError, suggest } from '../base/base.ts';
 import type { WorkflowDefinition, WorkflowProblem } from './types.ts';
 import { parseWorkflow, type ParsedWorkflow } from './workflow.ts';
@@ -43,6 +44,34 @@ export async function loadWorkflows(
     }
   }
   return { definitions: [...byName.values()], problems };
+}
+
+/** The workflows of folders, read again only when a file or the set of agents has changed. */
+export class WorkflowFiles {
+  readonly #folders: readonly string[];
+  readonly #registry: AgentRegistry;
+  #loaded: { readonly key: string; readonly workflows: LoadedWorkflows } | undefined;
+
+  constructor(folders: readonly string[], registry: AgentRegistry) {
+    this.#folders = folders;
+    this.#registry = registry;
+  }
+
+  async load(): Promise<LoadedWorkflows> {
+    const agents = new Set(this.#registry.list().map(({ name }) => name));
+    const stamps: string[] = [...agents];
+    for (const folder of this.#folders) {
+      for (const file of await workflowFiles(folder)) {
+        const found = await stat(file, { bigint: true }).catch(() => undefined);
+        stamps.push(`${file} ${found?.ino} ${found?.mtimeNs} ${found?.ctimeNs} ${found?.size}`);
+      }
+    }
+    const key = stamps.join('\n');
+    if (this.#loaded?.key !== key) {
+      this.#loaded = { key, workflows: await loadWorkflows(this.#folders, agents) };
+    }
+    return this.#loaded.workflows;
+  }
 }
 
 /** Reads and checks one workflow file. */

@@ -71,15 +71,15 @@ export class Turns {
     this.#waiting.push(waiter);
     if (timeoutMs === 0) return promise;
 
-    const timer = new AbortController();
-    const timedOut = this.#clock.sleep(timeoutMs, timer.signal).then(
-      () => true,
-      () => false,
-    );
-    const expired = await Promise.race([promise.then(() => false), timedOut]);
-    timer.abort();
+    let expired = false;
+    const cancel = this.#clock.after(timeoutMs, () => {
+      expired = true;
+      waiter.gone = true;
+      resolve();
+    });
+    await promise;
+    cancel();
     if (!expired) return;
-    waiter.gone = true;
     throw new AppError('timeout', `the database was busy for ${timeoutMs} ms`, {
       details: { target: this.#target, timeoutMs },
       remedy: 'A transaction is taking long; try again.',
