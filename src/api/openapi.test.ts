@@ -48,5 +48,8 @@ test('every reference leads to a component, and every component is used', () => 
   const text = JSON.stringify(document);
   const used = [...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name);
   expect([...new Set(used)].toSorted()).toEqual(Object.keys(document.components.schemas));
+  for (const schema of Object.values(document.components.schemas)) {
+    expect(Object.keys(schema).some((key) => key === 'type' || key === 'anyOf')).toBe(true);
+  }
   expect(text.match(/"\$ref":"(?!#\/components\/schemas\/)/)).toBeNull();
 });
