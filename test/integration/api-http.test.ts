@@ -2,15 +2,17 @@ import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import type { TSchema } from 'typebox';
+import { Value } from 'typebox/value';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts';
-import { fleetAgents, fleetWorkflows } from '../support/fleet.ts';
+import { fleetNames } from '../support/fleet.ts';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 
 let bridge: TestBridge;
 beforeAll(async () => {
-  bridge = await openTestBridge({ agents: fleetAgents, workflows: fleetWorkflows });
+  bridge = await openTestBridge();
 });
 afterAll(async () => {
   await bridge.end();
@@ -18,7 +20,7 @@ afterAll(async () => {
 
 /** A request by a client of other people, so that our own `fetch` does not hide what is on the wire. */
 async function curl(...options: string[]): Promise<{ status: number; head: string; body: string }> {
-  const { stdout } = await run('curl', ['-sS', '-i', '--max-time', '20', ...options]);
+  const { stdout } = await execute('curl', ['-sS', '-i', '--max-time', '20', ...options]);
   const at = stdout.indexOf('\r\n\r\n');
   const head = stdout.slice(0, at);
   return { status: Number(head.split(' ')[1]), head, body: stdout.slice(at + 4) };
@@ -62,10 +64,10 @@ test('health is open and everything else asks for the token', async () => {
 
 test('the bridge of the predecessor answers at its old addresses', async () => {
   const agents = await bridge.client.bridgeAgents();
-  expect(agents.count).toBe(Object.keys(fleetAgents).length);
+  expect(agents.count).toBe(fleetNames.length);
   expect(agents.agents[0]).toEqual({
     name: 'echo',
-    description: 'a function of the test',
+    description: 'Gives back its input.',
     category: 'development',
     status: 'active',
   });
@@ -94,10 +96,50 @@ test('the state of the system is measured', async () => {
   expect(status.memory.residentBytes).toBeGreaterThan(10_000_000);
 });
 
+/** The schema of a component of the served document, with what it refers to put in. */
+function resolved(node: unknown, components: Readonly<Record<string, unknown>>): unknown {
+  if (Array.isArray(node)) return node.map((item) => resolved(item, components));
+  if (node === null || typeof node !== 'object') return node;
+  if ('$ref' in node) {
+    return resolved(components[String(node.$ref).split('/').at(-1) ?? ''], components);
+  }
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [key, resolved(value, components)]),
+  );
+}
+
+test('what is answered is what the served document says', async () => {
+  const run = await bridge.client.startRun({ workflow: 'failing' });
+  await bridge.client.waitForRun(run.id);
+  const document = await bridge.client.openapi();
+  const { schemas } = document['components'] as { schemas: Record<string, unknown> };
+  const answers = {
+    '/health': 'Health',
+    '/agents': 'BridgeAgents',
+    '/status': 'BridgeStatus',
+    '/api/v1/system/status': 'SystemStatus',
+    '/api/v1/agents': 'AgentList',
+    '/api/v1/agents/echo': 'AgentDetail',
+    '/api/v1/agents/problems': 'AgentProblems',
+    '/api/v1/workflows': 'WorkflowList',
+    '/api/v1/workflows/hello': 'WorkflowDefinition',
+    '/api/v1/runs': 'RunPage',
+    [`/api/v1/runs/${run.id}`]: 'RunDetail',
+    [`/api/v1/runs/${run.id}/wait`]: 'RunDetail',
+    [`/api/v1/runs/${run.id}/events`]: 'EventPage',
+    '/api/v1/runs/none': 'ProblemDocument',
+  };
+  for (const [path, name] of Object.entries(answers)) {
+    const answer: unknown = await (await bridge.fetch(path)).json();
+    const schema = resolved(schemas[name], schemas) as TSchema;
+    expect([path, Value.Errors(schema, answer)]).toEqual([path, []]);
+  }
+});
+
 test('curl gets JSON, safety headers, and what is left of its rate', async () => {
   const { status, head, body } = await curl(...authorized, `${bridge.url}/api/v1/runs`);
   expect(status).toBe(200);
-  expect(JSON.parse(body)).toMatchObject({ items: [] });
+  expect(JSON.parse(body)).toHaveProperty('items');
   expect(head).toMatch(/^x-content-type-options: nosniff\r?$/m);
   expect(head).toMatch(/^ratelimit: "address";r=\d+;t=\d+\r?$/m);
   expect(head).toMatch(/^ratelimit-policy: "address";q=12000;w=60\r?$/m);
@@ -169,7 +211,7 @@ test('every wrong field is named, with what would be right', async () => {
   );
   expect(answer.status).toBe(422);
   const fields = (document['errors'] as { field: string }[]).map(({ field }) => field);
-  expect(fields.toSorted()).toEqual(['priority', 'worklow', 'workflow']);
+  expect(fields.toSorted()).toEqual(['priority', 'workflow', 'worklow']);
   const query = await problem(bridge.fetch('/api/v1/runs?status=runing&limt=5'));
   expect(query.document['errors']).toEqual(
     expect.arrayContaining([

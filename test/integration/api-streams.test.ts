@@ -6,11 +6,11 @@ import { createLog, loadConfig, systemClock } from '../../src/base/base.ts';
 import { createClient } from '../../src/client/client.ts';
 import type { RunEvent } from '../../src/coordination/coordination.ts';
 import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts';
-import { fleetAgents, fleetWorkflows, release } from '../support/fleet.ts';
+import { release } from '../support/fleet.ts';
 
 let bridge: TestBridge;
 beforeAll(async () => {
-  bridge = await openTestBridge({ agents: fleetAgents, workflows: fleetWorkflows });
+  bridge = await openTestBridge();
 });
 afterAll(async () => {
   await bridge.end();
@@ -69,7 +69,7 @@ test('a follower outlives the server: it waits, comes back and misses nothing', 
     if (event.body.type === 'attempt.started' && event.body.task === 'wait') {
       await bridge.close();
       refused = await bridge.client.run(id).catch((error: unknown) => error);
-      release('restart');
+      await release(bridge.home, 'restart');
       await bridge.restart();
     }
   }
@@ -95,7 +95,7 @@ test('a follower that is told to stop stops, and the server lets its stream go',
   await expect(follow()).rejects.toMatchObject({ name: 'AbortError' });
   const streams = async () => (await bridge.client.systemStatus()).bridge.eventStreams;
   await expect.poll(streams).toBe(0);
-  release('leave');
+  await release(bridge.home, 'leave');
 });
 
 test('a server that closes ends streams with when to come back, and answers those that wait', async () => {
@@ -111,7 +111,7 @@ test('a server that closes ends streams with when to come back, and answers thos
   expect((await wait).status).toBe(202);
   await closed;
   await bridge.restart();
-  release('close');
+  await release(bridge.home, 'close');
 });
 
 test('a call that does not end is cut when the grace is over, and its agent is told', async () => {

@@ -1,13 +1,13 @@
 /** A bridge with a real database, coordination and worker, on a free port, for tests of its faces. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AgentRegistry } from '../../src/agents/agents.ts';
+import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
 import { startBridge, type Bridge } from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
 import { createClient, type Client } from '../../src/client/client.ts';
 import { openCoordination, type CoordinationPart } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
-import { inProcessAgents, type AgentFunction } from './in-process-agents.ts';
+import { writeFleet } from './fleet.ts';
 import { freshDatabase, postgresUnavailable } from './postgres.ts';
 import { testFolder } from './processes.ts';
 
@@ -29,14 +29,11 @@ export interface TestBridge extends Bridge {
 }
 
 export interface TestBridgeOptions {
-  readonly agents: Readonly<Record<string, AgentFunction>>;
-  /** YAML by file name without extension. */
-  readonly workflows: Readonly<Record<string, string>>;
   readonly graceMs?: number;
   readonly rateLimit?: { readonly requests: number; readonly windowSeconds: number };
 }
 
-export async function openTestBridge(options: TestBridgeOptions): Promise<TestBridge> {
+export async function openTestBridge(options: TestBridgeOptions = {}): Promise<TestBridge> {
   const home = await testFolder();
   const logged: Record<string, unknown>[] = [];
   const log = createLog({
@@ -46,15 +43,19 @@ export async function openTestBridge(options: TestBridgeOptions): Promise<TestBr
   const flags = { home, bridgePort: 0, shutdownGraceMs: options.graceMs ?? 2_000 };
   const config = loadConfig({ flags, env: {}, cwd: home });
   const { database, dispose } = await openTestDatabase(home, log);
-  await mkdir(join(home, 'workflows'));
-  for (const [name, text] of Object.entries(options.workflows)) {
-    await writeFile(join(home, 'workflows', `${name}.yaml`), text);
-  }
-  const agents = inProcessAgents(options.agents);
+  const folders = await writeFleet(home);
+  const agents = await openRegistry({
+    folders: [{ path: folders.agents, shipped: false }],
+    database,
+    packageRoot: join(import.meta.dirname, '../..'),
+    log,
+    clock: systemClock,
+    watch: false,
+  });
   const coordination = await openCoordination({
     database,
     registry: agents,
-    workflowFolders: [join(home, 'workflows')],
+    workflowFolders: [folders.workflows],
     home,
     cwd: home,
     clock: systemClock,
@@ -106,6 +107,7 @@ export async function openTestBridge(options: TestBridgeOptions): Promise<TestBr
     async end() {
       await bridge.close();
       await coordination.stop(0);
+      await agents.close();
       await database.close();
       await dispose();
       await rm(home, { recursive: true });

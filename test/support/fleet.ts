@@ -1,44 +1,55 @@
-/** Agents and workflows for tests of the faces: quick, failing, waiting, and one that is let go by the test. */
-import type { AgentFunction } from './in-process-agents.ts';
-import { AppError } from '../../src/base/base.ts';
+/** Agents and workflows for tests of the faces: quick, failing, waiting, and one that the test lets go. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
-const waiting = new Map<string, () => void>();
-
-/** Lets the attempts that wait under this name succeed. */
-export function release(name: string): void {
-  waiting.get(name)?.();
-  waiting.delete(name);
-}
-
-function untilReleased(name: string, signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    waiting.set(name, () => resolve({ released: name }));
-    signal.addEventListener('abort', () => reject(signal.reason));
-  });
-}
-
-const failed = new Set<string>();
-
-export const fleetAgents: Readonly<Record<string, AgentFunction>> = {
-  echo: ({ input }) => input,
-  talk: ({ input, onProgress }) => {
-    for (let line = 1; line <= 20; line += 1) onProgress?.(`line ${line}`);
-    return input;
-  },
-  gate: ({ input, signal }) => untilReleased((input as { name: string }).name, signal),
-  fail: () => {
-    throw new AppError('agent_failed', 'it always fails', { retryable: false, remedy: 'Do not.' });
-  },
-  /** Fails for good the first time it sees a name, and succeeds from then on. */
-  heal: ({ input }) => {
-    const { name } = input as { name: string };
-    if (failed.has(name)) return { healed: name };
-    failed.add(name);
-    throw new AppError('agent_failed', 'not yet', { retryable: false });
-  },
+const descriptions = {
+  echo: 'Gives back its input.',
+  talk: 'Reports twenty lines of progress and gives back its input.',
+  gate: 'Waits until the test lets it go.',
+  heal: 'Fails the first time it sees a name.',
+  fail: 'Always fails.',
 };
+export const fleetNames = Object.keys(descriptions).toSorted();
 
-export const fleetWorkflows: Readonly<Record<string, string>> = {
+/** Writes the fleet below `home` and says in which folders its parts are. */
+export async function writeFleet(home: string): Promise<{ agents: string; workflows: string }> {
+  const folders = { agents: join(home, 'agents'), workflows: join(home, 'workflows') };
+  const gates = join(home, 'gates');
+  for (const folder of [gates, ...Object.values(folders)]) await mkdir(folder, { recursive: true });
+  for (const [name, description] of Object.entries(descriptions)) {
+    await writeFile(join(folders.agents, `${name}.md`), definition(name, description, gates));
+  }
+  for (const [name, text] of Object.entries(workflows)) {
+    await writeFile(join(folders.workflows, `${name}.yaml`), text);
+  }
+  return folders;
+}
+
+/** Lets the attempts that wait, or will wait, at this gate succeed. */
+export async function release(home: string, gate: string): Promise<void> {
+  await writeFile(join(home, 'gates', `${gate}.open`), '');
+}
+
+function definition(name: string, description: string, gates: string): string {
+  const program = join(import.meta.dirname, 'fleet-agent.mjs');
+  return `---
+name: ${name}
+description: ${description}
+centuria:
+  category: development
+  runtime:
+    kind: command
+    program: ${process.execPath}
+    arguments: [${JSON.stringify(program)}, ${name}, ${JSON.stringify(gates)}]
+    stdin: json
+    stdout: json
+  timeoutSeconds: 60
+  retries: 0
+---
+`;
+}
+
+const workflows: Readonly<Record<string, string>> = {
   hello: `
 name: hello
 description: Says hello twice.
@@ -66,7 +77,7 @@ description: Fails.
 mode: sequential
 tasks:
   good: { agent: echo, input: 1 }
-  bad: { agent: fail, needs: [good], retries: 0 }
+  bad: { agent: fail, needs: [good] }
   never: { agent: echo, needs: [bad], input: 2 }
 `,
   healing: `
@@ -76,6 +87,6 @@ mode: sequential
 inputs:
   name: { type: string, description: What heals, required: true }
 tasks:
-  ill: { agent: heal, retries: 0, input: { name: '\${inputs.name}' } }
+  ill: { agent: heal, input: { name: '\${inputs.name}' } }
 `,
 };

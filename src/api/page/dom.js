@@ -102,7 +102,8 @@ export function tone(word) {
 }
 
 export function chip(word) {
-  return h('span', { class: `chip ${tone(word)}` }, String(word).replaceAll('_', ' '));
+  const beat = word === 'running' || word === 'recovering' ? ' beating' : '';
+  return h('span', { class: `chip ${tone(word)}${beat}` }, String(word).replaceAll('_', ' '));
 }
 
 export function plural(count, one, many = `${one}s`) {

@@ -31,7 +31,7 @@ export function runsView({ items, nextCursor }, workflows) {
         { name: 'Workflow' },
         { name: 'Status' },
         { name: 'Tasks', class: 'wide' },
-        { name: 'Duration', class: 'number' },
+        { name: 'Duration', class: 'number wide' },
         { name: 'Started', class: 'number' },
       ],
       items.map(runRow),
@@ -62,7 +62,7 @@ function runRow(run) {
       taskBar(run.tasks),
       h('div', { class: 'small muted' }, taskCounts(run.tasks)),
     ),
-    h('td', { class: 'number' }, took === undefined ? '–' : duration(took)),
+    h('td', { class: 'number wide' }, took === undefined ? '–' : duration(took)),
     h('td', { class: 'number' }, moment(run.createdAt)),
   );
 }

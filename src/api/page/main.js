@@ -17,6 +17,7 @@ const state = {
   notice: undefined,
   contactAt: Date.now(),
   stale: false,
+  isDenied: false,
 };
 let view = new AbortController();
 let draw = () => {};
@@ -33,6 +34,7 @@ function contact(ok) {
 }
 
 function showPill() {
+  pill.hidden = state.isDenied;
   const name = state.paused || document.hidden ? 'paused' : state.stale ? 'stale' : 'live';
   const seconds = Math.round((Date.now() - state.contactAt) / 1000);
   pill.dataset.state = name;
@@ -79,6 +81,8 @@ async function repeat(step, signal) {
 }
 
 function denied() {
+  state.isDenied = true;
+  showPill();
   show(
     message(
       'This browser is not let in',
@@ -173,10 +177,12 @@ function runStep(id) {
   }
 }
 
-function route() {
+function route(isSameView = false) {
   view.abort();
   view = new AbortController();
   state.notice = undefined;
+  state.isDenied = location.pathname === '/login';
+  showPill();
   if (location.pathname === '/login') {
     return show(
       message(
@@ -192,7 +198,8 @@ function route() {
     else link.removeAttribute('aria-current');
   }
   document.title = id === undefined ? `Centuria: ${name}` : 'Centuria: run';
-  show(h('p', { class: 'muted' }, 'Loading …'));
+  // What is unfolded and where one had scrolled to outlive a fresh start of the same view.
+  if (!isSameView) show(h('p', { class: 'muted' }, 'Loading …'));
   if (name === 'agents') return repeat(agentsStep, view.signal);
   if (name === 'runs' && id !== undefined)
     return repeat(runStep(encodeURIComponent(id)), view.signal);
@@ -237,7 +244,7 @@ async function change(action, id) {
     });
     announce.textContent = action === 'cancel' ? 'Cancellation asked for' : 'Retry asked for';
     state.busy = false;
-    route();
+    route(true);
   } catch (error) {
     state.busy = false;
     state.notice = error;
@@ -251,7 +258,7 @@ document.addEventListener('click', (click) => {
   if (button.dataset.action === 'pause') {
     state.paused = !state.paused;
     showPill();
-    if (!state.paused) route();
+    if (!state.paused) route(true);
   } else {
     void change(button.dataset.action, button.dataset.id);
   }

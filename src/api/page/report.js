@@ -1,4 +1,4 @@
-import { chip, h, plural } from './dom.js';
+import { chip, h, plural, tone } from './dom.js';
 
 const shownFindings = 20;
 
@@ -37,35 +37,40 @@ export function report({ summary, top, reportMarkdown, reportJson }) {
   );
 }
 
+/** A sentence as it stands; counts by severity, and which agents' findings are missing and why. */
 function summaryOf(summary) {
   if (typeof summary === 'string') return h('p', {}, summary);
   if (summary === null || typeof summary !== 'object') return undefined;
-  const plain = Object.entries(summary).filter(([, value]) => typeof value !== 'object');
-  const counts = Object.entries(summary).filter(
-    ([, value]) => value !== null && typeof value === 'object' && !Array.isArray(value),
-  );
+  const { bySeverity = {}, byAgent = {}, filesTouched, agentsFailed = [] } = summary;
+  const counts = Object.entries(bySeverity).filter(([, count]) => count > 0);
+  const total = counts.reduce((sum, [, count]) => sum + count, 0);
+  const where = filesTouched === undefined ? '' : ` in ${plural(filesTouched, 'file')}`;
   return [
     h(
-      'dl',
-      { class: 'facts' },
-      plain.map(([name, value]) => fact(name, String(value))),
+      'p',
+      { class: 'counts' },
+      h('strong', {}, `${plural(total, 'finding')}${where}`),
+      counts.map(([severity, count]) =>
+        h('span', { class: `chip ${tone(severity)}` }, `${count} ${severity}`),
+      ),
+      h('span', { class: 'muted small' }, `by ${plural(Object.keys(byAgent).length, 'agent')}`),
     ),
-    counts.map(([name, value]) =>
+    agentsFailed.length > 0 &&
       h(
         'p',
         { class: 'small' },
-        h('span', { class: 'muted' }, `${words(name)}: `),
-        Object.entries(value)
-          .filter(([, item]) => typeof item !== 'object')
-          .map(([key, item]) => `${words(key)} ${item}`)
-          .join(' · '),
+        h('strong', {}, 'Not examined: '),
+        agentsFailed.map(notExamined).join('; '),
       ),
-    ),
   ];
 }
 
+function notExamined(failed) {
+  return typeof failed === 'string' ? failed : `${failed.agent} (${failed.reason})`;
+}
+
 export function fact(name, value) {
-  return h('div', {}, h('dt', {}, words(name)), h('dd', {}, value));
+  return h('div', {}, h('dt', {}, name), h('dd', {}, value));
 }
 
 function findingTable(findings) {
@@ -78,7 +83,8 @@ function findingTable(findings) {
       h(
         'tr',
         {},
-        ['Severity', 'Finding', 'Where', 'Found by'].map((name) => h('th', { scope: 'col' }, name)),
+        ['Severity', 'Finding', 'Where'].map((name) => h('th', { scope: 'col' }, name)),
+        h('th', { scope: 'col', class: 'wide' }, 'Found by'),
       ),
     ),
     h('tbody', {}, findings.map(findingRow)),
@@ -96,7 +102,9 @@ function findingRow(finding) {
       'td',
       {},
       String(message ?? rule ?? ''),
-      rule !== undefined && message !== undefined && h('div', { class: 'small muted mono' }, rule),
+      rule !== undefined &&
+        message !== undefined &&
+        h('div', { class: 'small muted mono broken' }, rule),
       fix !== undefined && h('div', { class: 'small muted' }, fix),
     ),
     h(
@@ -104,7 +112,7 @@ function findingRow(finding) {
       { class: 'mono' },
       file === undefined ? '–' : line === undefined ? file : `${file}:${line}`,
     ),
-    h('td', { class: 'small' }, Array.isArray(agents) ? agents.join(', ') : String(agents)),
+    h('td', { class: 'small wide' }, Array.isArray(agents) ? agents.join(', ') : String(agents)),
   );
 }
 
@@ -112,13 +120,4 @@ function isPath(value) {
   return (
     typeof value === 'string' && value.length < 500 && !value.includes('\n') && value.includes('/')
   );
-}
-
-/** `byAgent` and `files_read` as words. */
-function words(name) {
-  const spaced = name
-    .replaceAll('_', ' ')
-    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
-    .toLowerCase();
-  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }

@@ -93,12 +93,12 @@ function runFacts(run) {
   return h(
     'dl',
     { class: 'facts' },
-    fact('started', moment(run.startedAt ?? run.createdAt)),
-    fact(hasEnded(run) ? 'took' : 'for', total === undefined ? '–' : duration(total)),
-    run.overheadMs !== undefined && fact('overhead', duration(run.overheadMs)),
-    fact('mode', run.mode),
-    fact('priority', String(run.priority)),
-    fact('run', h('code', {}, run.id)),
+    fact('Started', moment(run.startedAt ?? run.createdAt)),
+    fact(hasEnded(run) ? 'Took' : 'For', total === undefined ? '–' : duration(total)),
+    run.overheadMs !== undefined && fact('Overhead', duration(run.overheadMs)),
+    fact('Mode', run.mode),
+    fact('Priority', String(run.priority)),
+    fact('Run', h('code', {}, run.id)),
   );
 }
 
@@ -138,7 +138,8 @@ function taskRows(run) {
     const depth = depthOf.get(task.id);
     const begins = index === 0 || depthOf.get(tasks[index - 1].id) !== depth;
     const row = taskRow(task, origin, Math.max(1, end - origin));
-    if (!begins || steps < 2) return [row];
+    // Where each step is one task, the order says it all.
+    if (!begins || steps < 2 || steps === tasks.length) return [row];
     const label = depth === 0 ? 'At once' : `After step ${depth}`;
     return [
       h('li', { class: 'step', 'data-key': `step-${depth}` }, `Step ${depth + 1} · ${label}`),
