@@ -132,7 +132,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         clock,
         startedAt,
       });
-      closers.push(bridge.close);
+      const { close } = bridge;
+      closers.push(() => close(hurry.signal));
     }
     if (active.includes('worker')) await part.startWorker();
     if (bridge !== undefined) {

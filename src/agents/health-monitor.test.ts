@@ -19,6 +19,13 @@ function handClock(): Clock & { advance(ms: number): Promise<void> } {
           reject(new Error('aborted'));
         });
       }),
+    after(ms, wake) {
+      const sleeper = { at: nowMs + ms, wake };
+      sleepers.push(sleeper);
+      return () => {
+        sleepers = sleepers.filter((other) => other !== sleeper);
+      };
+    },
     async advance(ms) {
       nowMs += ms;
       const due = sleepers.filter((sleeper) => sleeper.at <= nowMs);

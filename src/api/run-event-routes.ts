@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { Coordination, RunDetail, RunEvent } from '../coordination/coordination.ts';
+import type { RunDetail } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
 import type { Http } from './http.ts';
 import { leftSignal } from './left.ts';
@@ -122,7 +122,7 @@ async function sendStream(
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   await streams.send(reply.raw, {
-    follow: (signal) => followToEnd(coordination, id, start, signal),
+    follow: (signal) => coordination.follow(id, start, signal),
     async end() {
       const { status, lastSeq } = await coordination.get(id);
       return { status, lastSeq };
@@ -130,24 +130,6 @@ async function sendStream(
     begin: () => reply.hijack(),
   });
   return reply;
-}
-
-/** Follows until the run has ended and nothing was appended since, so that no last event is left out. */
-async function* followToEnd(
-  coordination: Coordination,
-  id: string,
-  after: number,
-  signal: AbortSignal,
-): AsyncIterable<RunEvent> {
-  let seen = after;
-  for (;;) {
-    for await (const event of coordination.follow(id, seen, signal)) {
-      seen = event.seq;
-      yield event;
-    }
-    const [more] = await coordination.events(id, seen, 1);
-    if (more === undefined) return;
-  }
 }
 
 function resumeAfter(header: string | string[] | undefined): number | undefined {

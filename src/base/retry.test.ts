@@ -9,6 +9,7 @@ function noteClock(): Clock & { readonly pauses: number[] } {
     pauses,
     nowMs: () => 0,
     monotonicMs: () => 0,
+    after: () => () => undefined,
     async sleep(ms, signal) {
       signal?.throwIfAborted();
       pauses.push(ms);

@@ -55,7 +55,7 @@ export function decide(definition: WorkflowDefinition, state: RunState, nowMs: n
   }
   return {
     skip,
-    start: startable(definition, state, open, running.length, nowMs),
+    start: startable(definition, state, { open, skipped, running: running.length, nowMs }),
     stopRunning: undefined,
     end: undefined,
     wakeAtMs: wakeAtMs(definition, state, open, nowMs),
@@ -148,26 +148,28 @@ function failureOf(
   };
 }
 
-function startable(
-  definition: WorkflowDefinition,
-  state: RunState,
-  open: readonly TaskSpec[],
-  running: number,
-  nowMs: number,
-): TaskSpec[] {
-  const room = definition.maxParallel - running;
-  if (room <= 0) return [];
-  return open
-    .filter((task) => (taskOf(state, task).retryAtMs ?? 0) <= nowMs && isReady(state, task))
-    .toSorted((a, b) => b.priority - a.priority)
-    .slice(0, room);
+interface Moment {
+  readonly open: readonly TaskSpec[];
+  /** Tasks that this same decision skips: who waits for their end need not wait for another turn. */
+  readonly skipped: ReadonlyMap<string, string>;
+  readonly running: number;
+  readonly nowMs: number;
 }
 
-function isReady(state: RunState, task: TaskSpec): boolean {
-  return (
-    task.needs.every((id) => state.tasks.get(id)?.status === 'completed') &&
-    task.after.every((id) => taskEnded(state.tasks.get(id)?.status ?? 'created'))
-  );
+function startable(
+  { maxParallel }: WorkflowDefinition,
+  state: RunState,
+  { open, skipped, running, nowMs }: Moment,
+): TaskSpec[] {
+  if (running >= maxParallel) return [];
+  const completed = (id: string): boolean => state.tasks.get(id)?.status === 'completed';
+  const ended = (id: string): boolean =>
+    skipped.has(id) || taskEnded(state.tasks.get(id)?.status ?? 'created');
+  return open
+    .filter((task) => (taskOf(state, task).retryAtMs ?? 0) <= nowMs)
+    .filter((task) => task.needs.every(completed) && task.after.every(ended))
+    .toSorted((a, b) => b.priority - a.priority)
+    .slice(0, maxParallel - running);
 }
 
 /** The earliest of the pauses before a next attempt and the run's own limit. */

@@ -172,16 +172,18 @@ export class Runs implements Coordination {
 
   async *follow(runId: string, after: number, signal?: AbortSignal): AsyncIterable<RunEvent> {
     let seen = after;
-    for (;;) {
+    for (let ended = false; ;) {
       signal?.throwIfAborted();
       // Listening begins before looking, so that nothing falls between the two.
       const next = this.#next(runId, 'event', signal);
       const events = await this.events(runId, seen, followPage);
       yield* events;
       seen = events.at(-1)?.seq ?? seen;
-      if (events.length === followPage) continue;
-      if (events.length === 0 && runEnded((await this.#row(runId)).status)) return;
-      if (events.length === 0) await next;
+      if (events.length > 0) continue;
+      // Its last events may have come after the look above: only a look after its end is the last.
+      if (ended) return;
+      ended = runEnded((await this.#row(runId)).status);
+      if (!ended) await next;
     }
   }
 
