@@ -1,6 +1,15 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 526cb5f318b154c8ee6d35fda9e54694e911f6e6e67c4560aa64df44c34fdf33.
+-- Of sources with SHA-256 6d11eee06854f7439f2092ca8615df14f1898edbfc70fe7b50f75b0a0f660bf9.
+
+create table agent_definitions (
+  hash text not null,
+  name text not null,
+  source bytea not null,
+  created_at timestamp with time zone default now() not null,
+  constraint agent_definitions_pkey PRIMARY KEY (hash),
+  constraint agent_definitions_hash_check CHECK ((hash ~ '^[0-9a-f]{64}$'::text))
+);
 
 create table run_events (
   run_id uuid not null,
