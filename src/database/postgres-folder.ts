@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../base/base.ts';
-import type { PostgresInstall } from './postgres-install.ts';
+import type { PostgresInstall } from './postgres-cache.ts';
 
 const run = promisify(execFile);
 
