@@ -10,6 +10,7 @@ import { createContext, outputFormats, type CliContext, type ProcessFace } from 
 import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
 import { registerMigrate } from './migrate.ts';
+import { registerPg } from './pg.ts';
 import { registerRun } from './run.ts';
 import { registerStatus } from './status.ts';
 import { registerUp } from './up.ts';
@@ -29,6 +30,7 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerAgent,
   registerDoctor,
   registerMigrate,
+  registerPg,
   registerConfig,
   registerCompletion,
 ];

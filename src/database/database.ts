@@ -9,23 +9,11 @@ import { openServer } from './server.ts';
 import type { Sql } from './sql.ts';
 
 export { migrate, migrationStatus, type Migrated, type MigrationStatus } from './migrate.ts';
-export {
-  cacheFolder,
-  installPostgres,
-  listInstalls,
-  type InstallOptions,
-  type InstallProgress,
-  type PostgresInstall,
-} from './postgres-install.ts';
+export { cacheFolder, listInstalls, type PostgresInstall } from './postgres-cache.ts';
+export { installPostgres, type InstallOptions, type InstallProgress } from './postgres-install.ts';
 export { listRunning, type RunningPostgres } from './postgres-process.ts';
-export {
-  findPostgres,
-  startPostgres,
-  stopPostgres,
-  type LocalPostgres,
-  type StartOptions,
-  type StopMode,
-} from './postgres-run.ts';
+export { startPostgres, type LocalPostgres, type StartOptions } from './postgres-run.ts';
+export { findPostgres, stopPostgres, type StopMode } from './postgres-stop.ts';
 export { json, sql, type Sql } from './sql.ts';
 
 /** Whatever can run a statement: the database itself, a session or a transaction in it. */

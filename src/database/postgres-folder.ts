@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../base/base.ts';
-import type { PostgresInstall } from './postgres-install.ts';
+import type { PostgresInstall } from './postgres-cache.ts';
 
 const run = promisify(execFile);
 
@@ -48,10 +48,12 @@ export async function openFolder(folder: string): Promise<string> {
   const path = resolve(folder);
   return await asStartError(path, async () => {
     await assertOurs(path);
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    const isRoot = process.getuid?.() === 0;
+    // Parents that are made get the mode too, and the server's user must pass through root's.
+    await mkdir(path, { recursive: true, mode: isRoot ? 0o755 : 0o700 });
     // Stays root's where we are root: whoever breaks into the server must not be able to lead
     // root's next write elsewhere by a link.
-    await chmod(path, process.getuid?.() === 0 ? 0o711 : 0o700);
+    await chmod(path, isRoot ? 0o711 : 0o700);
     return path;
   });
 }

@@ -9,40 +9,29 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
-import { Type, type Static } from 'typebox';
-import { Value } from 'typebox/value';
+import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AppError, type Log } from '../base/base.ts';
 import { withFileLock } from './file-lock.ts';
 import lock17 from './postgres-17.lock.json' with { type: 'json' };
+import { assertTools, installError, makeReadable, runTool } from './install-tools.ts';
+import {
+  readInstalls,
+  recordName,
+  serverVersion,
+  toInstall,
+  vectorControl,
+  type InstallRecord,
+  type PostgresInstall,
+} from './postgres-cache.ts';
 import {
   assertHash,
-  installError,
-  makeReadable,
   PackageSource,
-  assertTools,
-  runTool,
   suiteOfMajor,
   type PostgresLock,
   type PostgresPackage,
 } from './postgres-packages.ts';
 import { isUnpacked, unpack } from './postgres-unpack.ts';
-
-export type { PostgresLock, PostgresPackage } from './postgres-packages.ts';
-
-export interface PostgresInstall {
-  readonly major: number;
-  /** As the server says it, for example `17.12`. */
-  readonly version: string;
-  /** `initdb`, `postgres`, `psql`, `pg_dump` and the others. */
-  readonly binFolder: string;
-  readonly packages: readonly PostgresPackage[];
-  readonly hasVector: boolean;
-  /** `system` stands for one that the host's package manager installed; Centuria only lists those. */
-  readonly origin: 'cache' | 'system';
-}
 
 export interface InstallProgress {
   readonly phase: 'wait' | 'index' | 'download' | 'unpack' | 'check';
@@ -67,40 +56,10 @@ export interface InstallOptions {
 /** Unpacked size with room to spare, bytes: 17 takes 42 MB of packages and 104 MB of files. */
 const neededBytes = 400 * 1024 * 1024;
 
+/** A tool that was just killed may still have been writing. */
+const removal = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 } as const;
+
 const locks: Readonly<Record<number, PostgresLock>> = { 17: lock17 };
-
-const packageSchema = Type.Object({
-  name: Type.String(),
-  version: Type.String(),
-  architecture: Type.String(),
-  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-});
-const recordSchema = Type.Object({
-  format: Type.Literal(1),
-  major: Type.Integer(),
-  version: Type.String(),
-  hasVector: Type.Boolean(),
-  /** Digest of what was asked for; another lock is another install. */
-  requested: Type.String(),
-  installedAt: Type.String(),
-  packages: Type.Array(packageSchema),
-});
-type InstallRecord = Static<typeof recordSchema>;
-const recordName = 'install.json';
-
-/**
- * Where installs are kept: `CENTURIA_CACHE`, for root `/var/cache/centuria` (servers run as another
- * user, who can not read root's home), else `$XDG_CACHE_HOME/centuria` or `~/.cache/centuria`.
- */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
-  const own = env['CENTURIA_CACHE'];
-  if (own !== undefined && own !== '') return resolve(own);
-  if (process.getuid?.() === 0) return '/var/cache/centuria';
-  const xdg = env['XDG_CACHE_HOME'];
-  // The XDG specification says that a relative path is to be ignored.
-  if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, 'centuria');
-  return join(homedir(), '.cache', 'centuria');
-}
 
 /**
  * Installs PostgreSQL into the cache, or finds it there. Throws `postgres_install_failed` with
@@ -140,12 +99,6 @@ export async function installPostgres(options: InstallOptions): Promise<Postgres
     await removeLeftovers(folder, major);
     return await install({ ...options, folder, suite, requested, pins: lock?.packages ?? {} });
   });
-}
-
-/** Installs in the cache, newest first, then those of the host's package manager. */
-export async function listInstalls(cache: string): Promise<PostgresInstall[]> {
-  const own = (await readInstalls(join(cache, 'postgres'))).map((each) => each.install);
-  return [...own, ...(await systemInstalls())];
 }
 
 /** What a lock would hold today: the newest packages of the release for each architecture. */
@@ -213,7 +166,7 @@ async function install(work: Work): Promise<PostgresInstall> {
     };
     return await finish(work, temporary, record);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, removal);
     throw error instanceof AppError ? error : fileError(error, work.folder);
   }
 }
@@ -273,73 +226,6 @@ async function resolveNewest(source: PackageSource, major: number): Promise<Post
   return closure.filter(isUnpacked);
 }
 
-/** `postgres (PostgreSQL) 17.12 (Debian 17.12-…)` */
-async function serverVersion(bin: string, signal: AbortSignal | undefined): Promise<string> {
-  const text = await runTool(join(bin, 'postgres'), ['--version'], { signal });
-  const version = /\(PostgreSQL\) (\S+)/.exec(text)?.[1];
-  if (version === undefined) throw installError('broken', `postgres --version printed: ${text}`);
-  return version;
-}
-
-function vectorControl(root: string, major: number): string {
-  return join(root, 'usr/share/postgresql', String(major), 'extension/vector.control');
-}
-
-function toInstall(folder: string, record: InstallRecord): PostgresInstall {
-  return {
-    major: record.major,
-    version: record.version,
-    binFolder: join(folder, 'root/usr/lib/postgresql', String(record.major), 'bin'),
-    packages: record.packages,
-    hasVector: record.hasVector,
-    origin: 'cache',
-  };
-}
-
-/** Newest first. A folder without a valid record is no install. */
-async function readInstalls(
-  folder: string,
-): Promise<{ install: PostgresInstall; record: InstallRecord }[]> {
-  const found = [];
-  for (const name of await readdir(folder).catch(() => [])) {
-    if (name.startsWith('.')) continue;
-    const text = await readFile(join(folder, name, recordName), 'utf8').catch(() => undefined);
-    const record = text === undefined ? undefined : parseRecord(text);
-    if (record === undefined) continue;
-    found.push({ install: toInstall(join(folder, name), record), record });
-  }
-  return found.toSorted((a, b) => (a.record.installedAt < b.record.installedAt ? 1 : -1));
-}
-
-function parseRecord(text: string): InstallRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Value.Check(recordSchema, value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Debian's own place for servers: one folder a major version. */
-async function systemInstalls(): Promise<PostgresInstall[]> {
-  const found: PostgresInstall[] = [];
-  for (const name of await readdir('/usr/lib/postgresql').catch(() => [])) {
-    const binFolder = join('/usr/lib/postgresql', name, 'bin');
-    if (!/^\d+$/.test(name) || !existsSync(join(binFolder, 'postgres'))) continue;
-    const version = await serverVersion(binFolder, undefined);
-    const hasVector = existsSync(vectorControl('/', Number(name)));
-    found.push({
-      major: Number(name),
-      version,
-      binFolder,
-      packages: [],
-      hasVector,
-      origin: 'system',
-    });
-  }
-  return found;
-}
-
 async function prepareFolder(cache: string, folder: string): Promise<void> {
   try {
     await mkdir(cache, { recursive: true });
@@ -371,6 +257,6 @@ function fileError(cause: unknown, folder: string): AppError {
 async function removeLeftovers(folder: string, major: number): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`.new-${major}-`)) continue;
-    await rm(join(folder, name), { recursive: true, force: true });
+    await rm(join(folder, name), removal);
   }
 }

@@ -9,7 +9,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, rename, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Client } from 'pg';
 import { AppError, systemClock, type Clock, type Log } from '../base/base.ts';
 import { withFileLock } from './file-lock.ts';
@@ -21,8 +21,9 @@ import {
   takeFreePort,
   type ServerFolder,
 } from './postgres-folder.ts';
-import type { PostgresInstall } from './postgres-install.ts';
-import { findRunning, startTicks, type RunningPostgres } from './postgres-process.ts';
+import type { PostgresInstall } from './postgres-cache.ts';
+import { findRunning, type RunningPostgres } from './postgres-process.ts';
+import { stopProcess, type StopMode } from './postgres-stop.ts';
 
 export interface StartOptions {
   readonly folder: string;
@@ -57,12 +58,8 @@ export interface LocalPostgres {
   stop(mode?: StopMode): Promise<void>;
 }
 
-/** `fast` ends sessions and writes a checkpoint; `immediate` recovers at the next start. */
-export type StopMode = 'fast' | 'immediate';
-
 /** A cold start recovers from the write-ahead log first, which can take long; silence can not. */
 const startTimeoutMs = 60_000;
-const stopTimeoutMs = 30_000;
 const pollMs = 25;
 const logLimitBytes = 16 * 1024 * 1024;
 
@@ -116,29 +113,6 @@ async function startLocked(
       await clock.sleep(200, options.signal);
     }
   }
-}
-
-/** The server of a folder as it runs now, or undefined. */
-export async function findPostgres(folder: string): Promise<RunningPostgres | undefined> {
-  return await findRunning(join(resolve(folder), 'data'));
-}
-
-/**
- * Stops the server of a folder, whoever started it, and waits until it has ended. Returns false
- * when none ran. Throws `timeout` when it neither stops nor can be stopped.
- */
-export async function stopPostgres(
-  folder: string,
-  options: { mode?: StopMode; timeoutMs?: number; clock?: Clock; log: Log },
-): Promise<boolean> {
-  const running = await findPostgres(folder);
-  if (running === undefined) return false;
-  await stopProcess(running.pid, options.mode ?? 'fast', {
-    ...options,
-    clock: options.clock ?? systemClock,
-  });
-  await removeSocketFolder(running.socketFolder);
-  return true;
 }
 
 async function adopt(
@@ -315,44 +289,6 @@ function toServer(
       await removeSocketFolder(socketFolder);
     },
   };
-}
-
-/** SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one, SIGKILL the last resort. */
-async function stopProcess(
-  pid: number,
-  mode: StopMode,
-  options: { timeoutMs?: number; clock: Clock; log: Log },
-): Promise<void> {
-  const { clock, log, timeoutMs = stopTimeoutMs } = options;
-  const identity = await startTicks(pid);
-  if (identity === undefined) return;
-  const signals: readonly NodeJS.Signals[] =
-    mode === 'fast' ? ['SIGINT', 'SIGQUIT', 'SIGKILL'] : ['SIGQUIT', 'SIGKILL'];
-  for (const signal of signals) {
-    if (!sendSignal(pid, signal)) return;
-    const deadline = clock.monotonicMs() + timeoutMs;
-    while (clock.monotonicMs() < deadline) {
-      if ((await startTicks(pid)) !== identity) return;
-      await clock.sleep(pollMs);
-    }
-    log.warn({ pid, signal, timeoutMs }, 'PostgreSQL did not stop in time');
-  }
-  throw new AppError('timeout', `PostgreSQL with process id ${pid} can not be stopped`, {
-    details: { pid },
-  });
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
-  try {
-    process.kill(pid, signal);
-    return true;
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') return false;
-    throw new AppError('denied', `process ${pid} belongs to another user`, {
-      details: { pid },
-      cause,
-    });
-  }
 }
 
 /** Keeps one older log beside; returns where the new lines begin, bytes. */

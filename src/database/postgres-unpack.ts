@@ -5,7 +5,8 @@
 import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { installError, runTool, type PostgresPackage } from './postgres-packages.ts';
+import { installError, runTool } from './install-tools.ts';
+import type { PostgresPackage } from './postgres-packages.ts';
 
 /** What the server and its tools load: libraries, time zones and PostgreSQL itself. */
 const wanted = /^(?:lib.+|zlib1g|tzdata|postgresql-(?:client-)?\d+(?:-pgvector)?)$/;

@@ -102,6 +102,13 @@ describe.skipIf(postgresUnavailable)('a local PostgreSQL', () => {
     );
   });
 
+  test('makes the parents of its folder so that the user of the server gets through', async () => {
+    const deep = join(base, 'new', 'newer', 'server');
+    const server = await startPostgres(install, { folder: deep, settings, log });
+    expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+    await server.stop();
+  });
+
   test('answers on its unix socket too', async () => {
     const server = await start();
     const { username, password } = new URL(server.url);
