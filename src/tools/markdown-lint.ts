@@ -15,11 +15,11 @@ import type { ToolContext } from './tools.ts';
 const severities: Readonly<Record<string, Severity>> = {
   MD011: 'medium',
   MD042: 'medium',
-  MD056: 'medium',
+  MD056: 'low',
   MD018: 'low',
   MD020: 'low',
   MD001: 'low',
-  MD025: 'low',
+  MD025: 'info',
   MD028: 'info',
   MD037: 'low',
   MD038: 'info',
@@ -85,7 +85,10 @@ function judge(path: string, text: string): Finding[] {
   const errors = lint({ strings: { text }, config, noInlineConfig: true })['text'] ?? [];
   const findings: Finding[] = [];
   for (const [rule, group] of Map.groupBy(errors, (error) => error.ruleNames[0] ?? 'markdown')) {
-    const severity = severities[rule] ?? 'info';
+    // A row with too few cells is filled up; one with too many loses the rest.
+    const isLoss =
+      rule === 'MD056' && group.some((error) => error.errorDetail?.includes('Too many') === true);
+    const severity = isLoss ? 'medium' : (severities[rule] ?? 'info');
     const ordered = group.toSorted((a, b) => a.lineNumber - b.lineNumber);
     const shown = grouped.has(severity) ? ordered.slice(0, 1) : ordered;
     for (const error of shown)

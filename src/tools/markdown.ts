@@ -83,13 +83,13 @@ function blankCode(source: string): string {
     isComment = open;
     return text;
   });
-  return kept
-    .join('\n')
-    .replaceAll(
-      /(?<!`)(`{1,4})(?!`)[^`]{1,1000}(?:(?!\1(?!`))`+[^`]{1,1000}){0,20}(?<!`)\1(?!`)/g,
-      blank,
-    );
+  // Inline code ends with its paragraph, list item or heading at the latest.
+  const blocks = kept.join('\n').split(/\n(?=[ \t]*(?:\r?\n|[-*+#>|]|\d+[.)]))/);
+  return blocks.map((block) => block.replaceAll(inlineCode, blank)).join('\n');
 }
+
+const inlineCode =
+  /(?<!`)(`{1,4})(?!`)[^`]{1,1000}(?:(?!\1(?!`))`+[^`]{1,1000}){0,20}(?<!`)\1(?!`)/g;
 
 function isRule(line: string): boolean {
   return /^(---|\.\.\.)\s*$/.test(line);

@@ -247,14 +247,12 @@ function reportNames(report: ReportBuilder, files: readonly TrackedFile[]): void
 async function reportIgnored(report: ReportBuilder, { git }: Repository): Promise<void> {
   const paths: string[] = [];
   // Only the ignore files of the project: what one person ignores at home is not its concern.
-  for await (const record of git.records([
-    'ls-files',
-    '-i',
-    '-c',
-    '-z',
-    '--exclude-per-directory=.gitignore',
-  ]))
-    paths.push(record.toString());
+  const args = ['ls-files', '-i', '-c', '-z', '--exclude-per-directory=.gitignore'];
+  for await (const record of git.records(args)) {
+    const path = record.toString();
+    // A folder is kept by tracking one file that the pattern of the folder names too.
+    if (!/(^|\/)\.(gitignore|gitkeep|keep)$/.test(path)) paths.push(path);
+  }
   report.metric('ignoredButTracked', paths.length);
   const [first] = paths;
   if (first === undefined) return;

@@ -39,6 +39,8 @@ export interface Repository {
   readonly otherEntries: readonly string[];
   /** The bytes of a file; undefined, with a note, where it can not be read or is larger than `maxBytes`. */
   read(file: TrackedFile, maxBytes?: number): Buffer | undefined;
+  /** The first 8,000 bytes of a file of any size. */
+  readStart(file: TrackedFile): Buffer | undefined;
   /** Text files that `wanted` picks, one after another. Binary and too large ones are left out and noted. */
   texts(wanted: (file: TrackedFile) => boolean, maxBytes?: number): Iterable<TextFile>;
   /** What a reader of the report must know: what was left out, and why. */
@@ -61,7 +63,9 @@ export async function openRepository(path: string): Promise<Repository> {
   if (git.isShallow) left.say('The clone is shallow: history before its edge is not there.');
   const { files, otherEntries } = await listFiles(git, left);
   const read = (file: TrackedFile, maxBytes = defaultTextBytes): Buffer | undefined =>
-    readTracked(git.top, file, maxBytes, left, realFolders);
+    readTracked(git.top, file, { maxBytes, isWhole: true }, left, realFolders);
+  const readStart = (file: TrackedFile): Buffer | undefined =>
+    readTracked(git.top, file, { maxBytes: startBytes, isWhole: false }, left, realFolders);
   return {
     top: git.top,
     git,
@@ -71,9 +75,13 @@ export async function openRepository(path: string): Promise<Repository> {
     files,
     otherEntries,
     read,
+    readStart,
     *texts(wanted, maxBytes) {
       for (const file of files) {
         if (!wanted(file)) continue;
+        // A large picture is no text that was left out.
+        const start = file.sizeBytes > defaultTextBytes / 4 ? readStart(file) : undefined;
+        if (start !== undefined && decode(start) === undefined) continue;
         const bytes = read(file, maxBytes);
         if (bytes === undefined) continue;
         const text = decode(bytes);
@@ -91,9 +99,12 @@ export async function openRepository(path: string): Promise<Repository> {
   };
 }
 
+/** As far as git looks for a NUL. */
+const startBytes = 8_000;
+
 /** NUL among the first 8,000 bytes is what git itself calls binary. */
 export function isBinary(bytes: Uint8Array): boolean {
-  return bytes.subarray(0, 8_000).includes(0);
+  return bytes.subarray(0, startBytes).includes(0);
 }
 
 /** Text without its byte order mark; undefined for binary content. UTF-16 with a mark counts as text. */
@@ -172,7 +183,7 @@ function isInside(top: string, path: string, realFolders: RealFolders): boolean 
 function readTracked(
   top: string,
   file: TrackedFile,
-  maxBytes: number,
+  { maxBytes, isWhole }: { maxBytes: number; isWhole: boolean },
   left: LeftOut,
   realFolders: RealFolders,
 ): Buffer | undefined {
@@ -187,11 +198,11 @@ function readTracked(
     descriptor = openSync(join(top, file.path), flags);
     const stat = fstatSync(descriptor);
     if (!stat.isFile()) return undefined;
-    if (stat.size > maxBytes) {
+    if (isWhole && stat.size > maxBytes) {
       left.add(`larger than ${Math.round(maxBytes / 1024)} KiB, not read`, file.path);
       return undefined;
     }
-    const bytes = Buffer.alloc(stat.size);
+    const bytes = Buffer.alloc(Math.min(stat.size, maxBytes));
     let filled = 0;
     while (filled < bytes.length) {
       const got = readSync(descriptor, bytes, filled, bytes.length - filled, filled);

@@ -165,7 +165,7 @@ function reportExecutables(report: ReportBuilder, repository: Repository): void 
       continue;
     if (!file.isExecutable && extensionOf(file.path) !== '' && extensionOf(file.path) !== 'bin')
       continue;
-    const bytes = repository.read(file, 64 * mb);
+    const bytes = repository.readStart(file);
     if (bytes === undefined || !isBinary(bytes)) continue;
     const head = bytes.subarray(0, 4).toString('hex');
     const kind = magics.find(([magic]) => head.startsWith(magic))?.[1];

@@ -28,12 +28,18 @@ interface Use {
   readonly offset: number;
 }
 
+/** What the code calls things. */
+interface Names {
+  readonly whole: Set<string>;
+  readonly parts: Set<string>;
+}
+
 /** Misspelled words in documents and comments, offline, tolerant of names. */
 export async function run(context: ToolContext): Promise<ToolReport> {
   const repository = await openRepository(context.repo);
   const report = new ReportBuilder('spelling', context.limit);
   const uses = new Map<string, Use[]>();
-  const names = new Set<string>();
+  const names: Names = { whole: new Set(), parts: new Set() };
   const texts = new Map<string, string>();
   for (const file of repository.texts(({ path }) => mayHoldProse(path), 512 * 1024)) {
     if (isGenerated(file.path, file.text)) continue;
@@ -42,8 +48,8 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   context.progress(`looking up ${count(uses.size, 'word')}`);
   const dictionary = await loadDictionary();
   for (const [word, places] of uses) {
-    if (places.length > mostUses || names.has(word.toLowerCase())) continue;
-    const right = correction(dictionary, word);
+    if (places.length > mostUses || names.whole.has(word.toLowerCase())) continue;
+    const right = correction(dictionary, word, names);
     if (right === undefined) continue;
     for (const { path, offset } of places) {
       const text = texts.get(path) ?? '';
@@ -85,7 +91,11 @@ async function loadDictionary(): Promise<SpellingDictionaryCollection> {
  * The word that was meant, when there is little doubt: the listed one for a common misspelling, else
  * the only word that is one slip away. cspell's own suggestions took 50 ms a word, this takes 2.
  */
-function correction(dictionary: SpellingDictionaryCollection, word: string): string | undefined {
+function correction(
+  dictionary: SpellingDictionaryCollection,
+  word: string,
+  names: Names,
+): string | undefined {
   const lower = word.toLowerCase();
   for (const one of dictionary.dictionaries) {
     if (!/misspellings|suggestions/.test(one.name)) continue;
@@ -93,7 +103,13 @@ function correction(dictionary: SpellingDictionaryCollection, word: string): str
     if (listed?.isPreferred === true) return listed.word;
   }
   // A capital may be a name's, and a name is not misspelled for being near a word.
-  if (lower.length < leastLetters || word !== lower || dictionary.has(word)) return undefined;
+  if (
+    names.parts.has(lower) ||
+    lower.length < leastLetters ||
+    word !== lower ||
+    dictionary.has(word)
+  )
+    return undefined;
   const english = dictionary.dictionaries.filter(({ name }) => /^en[_-]/.test(name));
   const isWord = (candidate: string): boolean => english.some((one) => one.has(candidate));
   const swapped = swapsOf(lower).filter(isWord);
@@ -125,7 +141,7 @@ export function slipsOf(word: string): string[] {
 }
 
 /** Collects the words of comments or prose, and the names that the code uses. Says whether the file had any prose. */
-function readWords(file: TextFile, uses: Map<string, Use[]>, names: Set<string>): boolean {
+function readWords(file: TextFile, uses: Map<string, Use[]>, names: Names): boolean {
   const { path, text } = file;
   const isProse = prose.has(extensionOf(path));
   const ranges = isProse ? [{ start: 0, end: text.length }] : findComments(path, text);
@@ -150,14 +166,14 @@ function readWords(file: TextFile, uses: Map<string, Use[]>, names: Set<string>)
   return ranges !== undefined && !isTest(path);
 }
 
-function addNames(names: Set<string>, text: string): void {
+function addNames(names: Names, text: string): void {
   for (const [name] of text.matchAll(/[A-Za-z]{4,}/g)) addName(names, name);
 }
 
-/** A name counts whole and in its parts: `parseHunk` makes "hunk" known. */
-function addName(names: Set<string>, name: string): void {
-  names.add(name.toLowerCase());
-  for (const part of name.split(/(?<=[a-z])(?=[A-Z])/)) names.add(part.toLowerCase());
+/** `parseHunk` makes "parseHunk" a name and "hunk" a part of one. */
+function addName(names: Names, name: string): void {
+  names.whole.add(name.toLowerCase());
+  for (const part of name.split(/(?<=[a-z])(?=[A-Z])/)) names.parts.add(part.toLowerCase());
 }
 
 const notProse =

@@ -1,5 +1,6 @@
 import type { Severity, ToolReport } from '../base/base.ts';
 import { findComments, LineIndex } from './comments.ts';
+import { ToolError } from './errors.ts';
 import type { Git } from './git.ts';
 import { dayMs } from './history.ts';
 import { extensionOf, isGenerated, isVendored } from './paths.ts';
@@ -84,7 +85,7 @@ export async function run(context: ToolContext): Promise<ToolReport> {
 
 /** Markers in comments; in prose, those that start a line. */
 export function findMarks(path: string, text: string): Mark[] {
-  if (!marker.test(text)) return [];
+  if (text.search(marker) < 0) return [];
   const lines = text.split('\n');
   const index = new LineIndex(text);
   const ranges = prose.has(extensionOf(path)) ? startsOfLines(text) : findComments(path, text);
@@ -149,16 +150,7 @@ async function blameLines(
 ): Promise<Map<number, Blame>> {
   const ages = new Map<number, Blame>();
   const texts = new Map(marks.map((mark) => [mark.line, mark.text.replace(/\r$/, '')]));
-  const ranges = [...texts.keys()].slice(0, 200).flatMap((line) => ['-L', `${line},${line}`]);
-  let output: string;
-  try {
-    output = await git.text(['blame', '--line-porcelain', ...ranges, 'HEAD', '--', path], {
-      timeoutMs: 20_000,
-    });
-  } catch {
-    // New, or shorter than the line number: not in the commit, so it has no age yet.
-    return ages;
-  }
+  const output = await askBlame(git, path, [...texts.keys()].slice(0, 200));
   let line = 0;
   let author = '';
   let atMs = 0;
@@ -167,8 +159,24 @@ async function blameLines(
     if (header !== null) line = Number(header[1]);
     else if (row.startsWith('author ')) author = row.slice(7);
     else if (row.startsWith('author-time ')) atMs = Number(row.slice(12)) * 1_000;
-    else if (row.startsWith('\t') && row.slice(1).replace(/\r$/, '') === texts.get(line))
+    else if (row.startsWith('\t') && row.slice(1).replace(/\r$/, '') === texts.get(line)) {
       ages.set(line, { author, atMs });
+    }
   }
   return ages;
+}
+
+/** Empty for what is not in the commit: a new file, or lines beyond its old end. */
+async function askBlame(git: Git, path: string, lines: readonly number[]): Promise<string> {
+  if (lines.length === 0) return '';
+  const ranges = lines.flatMap((line) => ['-L', `${line},${line}`]);
+  const args = ['blame', '--line-porcelain', ...ranges, 'HEAD', '--', path];
+  try {
+    return await git.text(args, { timeoutMs: 20_000 });
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    const last = Number(/has only (\d+) lines?/.exec(error.message)?.[1] ?? 0);
+    const inside = lines.filter((line) => line <= last);
+    return inside.length < lines.length ? askBlame(git, path, inside) : '';
+  }
 }
