@@ -99,6 +99,18 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'Defects that a linter sees in JavaScript and TypeScript, by rules of our own.',
     load: () => import('./lint-scan.ts'),
   },
+  'type-check': {
+    summary: 'Type errors of every TypeScript project, with its own settings.',
+    load: () => import('./type-check.ts'),
+  },
+  'sql-check': {
+    summary: 'SQL that does not parse as PostgreSQL, and migrations that are dangerous to run.',
+    load: () => import('./sql-check.ts'),
+  },
+  'test-inventory': {
+    summary: 'Tests that are focused, skipped or assert nothing, and source folders without any.',
+    load: () => import('./test-inventory.ts'),
+  },
   'syntax-check': {
     summary: 'JavaScript, TypeScript, JSON, YAML and TOML files that do not parse.',
     load: () => import('./syntax-check.ts'),
