@@ -78,30 +78,56 @@ const tools: Readonly<Record<string, Tool>> = {
 
   // Code.
   complexity: {
-    summary:
-      'Functions that are hard to follow, by cognitive complexity, nesting, parameters and length.',
+    summary: 'functions that are hard to follow: cognitive complexity, nesting, parameters, length',
     load: () => import('./complexity.ts'),
   },
   'dead-code': {
-    summary: 'Scripts that no entry point reaches and exports that nobody takes.',
+    summary: 'scripts that no entry point reaches, exports that nobody takes',
     load: () => import('./dead-code.ts'),
   },
+  'dependency-audit': {
+    summary: 'known vulnerabilities of locked npm packages (asks the registry)',
+    load: () => import('./dependency-audit.ts'),
+  },
   'dependency-graph': {
-    summary:
-      'Import cycles, imports that lead nowhere, packages imported but not declared and the reverse.',
+    summary: 'import cycles, imports that lead nowhere, undeclared and unused packages',
     load: () => import('./dependency-graph.ts'),
   },
+  'dependency-outdated': {
+    summary: 'declared npm packages with newer versions (asks the registry)',
+    load: () => import('./dependency-outdated.ts'),
+  },
   'duplicate-code': {
-    summary: 'Code that was copied, with where from and to.',
+    summary: 'code that was copied, with where from and to',
     load: () => import('./duplicate-code.ts'),
   },
+  licences: {
+    summary: 'own licence, and those of dependencies that do not go with it',
+    load: () => import('./licences.ts'),
+  },
   'lint-scan': {
-    summary: 'Defects that a linter sees in JavaScript and TypeScript, by rules of our own.',
+    summary: 'likely defects in JavaScript and TypeScript',
     load: () => import('./lint-scan.ts'),
   },
+  sbom: {
+    summary: 'what lock files pin and what they leave open; --folder writes CycloneDX',
+    load: () => import('./sbom.ts'),
+  },
+  'sql-check': {
+    summary: 'SQL that PostgreSQL does not parse, migrations dangerous to run',
+    load: () => import('./sql-check.ts'),
+  },
   'syntax-check': {
-    summary: 'JavaScript, TypeScript, JSON, YAML and TOML files that do not parse.',
+    summary: 'JavaScript, TypeScript, JSON, YAML and TOML that do not parse',
     load: () => import('./syntax-check.ts'),
+  },
+  'test-inventory': {
+    summary: 'tests that are focused, skipped or assert nothing; folders without any',
+    load: () => import('./test-inventory.ts'),
+  },
+  'type-check': {
+    summary: 'type errors of every TypeScript project, under its own settings',
+    load: () => import('./type-check.ts'),
   },
 };
 
@@ -112,7 +138,7 @@ Runs one tool on a git repository and prints its report as JSON.
 
   --repo PATH    the repository, or a folder in it (default: the current folder)
   --limit N      findings in the report, at most; the worst are kept (default: 200)
-  --folder PATH  review-report only: where report.md and report.json go
+  --folder PATH  where review-report puts report.md and report.json, and sbom its sbom.cdx.json
   --list         the tools, with what each is for
   --help         this text
 
