@@ -111,15 +111,15 @@ export function createContext(
 }
 
 /**
- * NO_COLOR and FORCE_COLOR count when they are not empty (no-color.org, force-color.org); NO_COLOR
- * wins, since it is a person's wish and the other is mostly a build system's.
+ * NO_COLOR and FORCE_COLOR count when they are not empty (no-color.org, force-color.org). FORCE_COLOR
+ * wins as it does in Node itself, which warns of the two being set in every program.
  */
 export function wantsColour(
   env: Readonly<Record<string, string | undefined>>,
   isTTY: boolean,
 ): boolean {
-  if ((env['NO_COLOR'] ?? '') !== '') return false;
   const force = env['FORCE_COLOR'] ?? '';
   if (force !== '') return force !== '0' && force !== 'false';
+  if ((env['NO_COLOR'] ?? '') !== '') return false;
   return isTTY && env['TERM'] !== 'dumb';
 }

@@ -20,12 +20,12 @@ const specs = {
 
 test('a value gets the type of its input', () => {
   const pairs = ['depth=12', 'share=0.5', 'deep=true', 'title=12', 'repo=../x'];
-  expect(parseInputs(pairs, specs, '/home/ada/code')).toEqual({
+  expect(parseInputs(pairs, specs, '/data/ada/code')).toEqual({
     depth: 12,
     share: 0.5,
     deep: true,
     title: '12',
-    repo: '/home/ada/x',
+    repo: '/data/ada/x',
   });
 });
 
@@ -70,7 +70,7 @@ test('an input given twice is refused', () => {
 function face(content = ''): { cwd: string; stdin: PassThrough } {
   const stdin = new PassThrough();
   stdin.end(content);
-  return { cwd: '/home/ada/code', stdin };
+  return { cwd: '/data/ada/code', stdin };
 }
 
 test('JSON comes from standard input, single values win over it, and the default path is here', async () => {
@@ -78,7 +78,7 @@ test('JSON comes from standard input, single values win over it, and the default
   expect(await readInputs(options, specs, face('{"depth":1,"title":"t"}'))).toEqual({
     depth: 3,
     title: 't',
-    repo: '/home/ada/code',
+    repo: '/data/ada/code',
   });
 });
 

@@ -163,7 +163,7 @@ interface Stopper {
 /** The first wish stops in order, the second at once, the third ends the process where it stands. */
 function stopper(context: CliContext, config: Config, state: Serving): Stopper {
   const wanted = new AbortController();
-  const forced = new AbortController();
+  let isForced = false;
   const say = (text: string): void =>
     (state.view ?? { line: (line) => note(context, line) }).line(text);
   const release = onStopSignals(context.clock, (wish, signal) => {
@@ -177,7 +177,8 @@ function stopper(context: CliContext, config: Config, state: Serving): Stopper {
       wanted.abort(new AppError('cancelled', `stopped by ${signal}`));
     } else if (wish === 2 && state.server !== undefined) {
       say('Stopping at once.');
-      forced.abort();
+      isForced = true;
+      void state.server.stop({ force: true });
     } else {
       process.exit(interruptedStatus);
     }
@@ -193,15 +194,10 @@ function stopper(context: CliContext, config: Config, state: Serving): Stopper {
     release,
     async finished(server) {
       await aborted(wanted.signal);
-      const orderly = server.stop({ force: false }).then(() => 0);
-      const byForce = aborted(forced.signal).then(async () => {
-        await server.stop({ force: true });
-        return interruptedStatus;
-      });
-      const status = await Promise.race([orderly, byForce]);
+      await server.stop({ force: isForced });
       if (loss !== undefined) throw loss;
-      if (status === 0) note(context, 'Stopped.');
-      return status;
+      note(context, 'Stopped.');
+      return isForced ? interruptedStatus : 0;
     },
   };
 }

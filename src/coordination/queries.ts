@@ -166,7 +166,8 @@ export const expireOtherWorkers = (worker: string): Sql =>
   sql`update workers set lease_until = '-infinity' where worker_id <> ${worker}::uuid`;
 
 export const removeWorker = (worker: string): Sql =>
-  sql`delete from workers where worker_id = ${worker}::uuid`;
+  sql`delete from workers w where w.worker_id = ${worker}::uuid
+    and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
 
 /** Forgets workers that have been silent for a day and hold no open run. */
 export const removeDeadWorkers = (): Sql =>

@@ -1,0 +1,131 @@
+/** The command line as users have it: processes of `bin/centuria.mjs`, bounded in time. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { markVariable } from './processes.ts';
+
+export const root = join(import.meta.dirname, '../..');
+export const launcher = join(root, 'bin/centuria.mjs');
+
+/** Far above what any command takes on a busy machine; a command that hangs must not hang the run. */
+const limitMs = 120_000;
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly stdin?: string;
+}
+
+/** Only what a program needs, so that nothing of the developer's own settings decides a test. */
+export function cleanEnvironment(
+  home: string,
+  more: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const mark = process.env[markVariable];
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: home,
+    // Shared, since each test would fill one of its own otherwise.
+    XDG_CACHE_HOME: join(tmpdir(), 'centuria-test-cache'),
+    ...(mark === undefined ? {} : { [markVariable]: mark }),
+    ...more,
+  };
+}
+
+/** A data folder of its own, with the files of agents and workflows that a test gives by name. */
+export interface TestHome {
+  readonly path: string;
+  cli(args: readonly string[], options?: CliOptions): Promise<Ended>;
+  /** Starts a command and does not wait for its end. */
+  start(args: readonly string[], options?: CliOptions): Started;
+  remove(): Promise<void>;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  /** What it has written so far. */
+  readonly output: { stdout: string; stderr: string };
+  readonly ended: Promise<Ended>;
+  /** Resolves when what it has written holds the text or fits; rejects when it ends before. */
+  until(stream: 'stdout' | 'stderr', wanted: RegExp): Promise<RegExpExecArray>;
+}
+
+export async function testHome(files: Readonly<Record<string, string>> = {}): Promise<TestHome> {
+  const path = await mkdtemp(join(tmpdir(), 'centuria-cli-'));
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(join(path, name, '..'), { recursive: true });
+    await writeFile(join(path, name), content);
+  }
+  const start = (args: readonly string[], options: CliOptions = {}): Started =>
+    startProgram(process.execPath, [launcher, ...args], {
+      ...options,
+      cwd: options.cwd ?? path,
+      env: cleanEnvironment(path, { CENTURIA_HOME: path, ...options.env }),
+    });
+  return {
+    path,
+    start,
+    cli: (args, options) => start(args, options).ended,
+    remove: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+/** Starts a program whose output is collected; it is killed when it takes too long. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  options: CliOptions & { readonly env: Readonly<Record<string, string>> },
+): Started {
+  const child = spawn(program, args, {
+    env: { ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.stdin ?? '');
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+  const ended = (async (): Promise<Ended> => {
+    const [status, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    return { status, signal, ...output };
+  })();
+  return {
+    child,
+    output,
+    ended,
+    until: (stream, wanted) => untilWritten(child, output, stream, wanted),
+  };
+}
+
+function untilWritten(
+  child: ChildProcess,
+  output: { stdout: string; stderr: string },
+  stream: 'stdout' | 'stderr',
+  wanted: RegExp,
+): Promise<RegExpExecArray> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      const found = wanted.exec(output[stream]);
+      if (found !== null) resolve(found);
+    };
+    child[stream]?.on('data', look);
+    child.once('close', (status, signal) => {
+      look();
+      const how = `status ${status}, signal ${signal}`;
+      reject(new Error(`ended (${how}) without ${wanted}\n${output.stdout}\n${output.stderr}`));
+    });
+    look();
+  });
+}
