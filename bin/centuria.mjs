@@ -24,9 +24,10 @@ function isNewEnough(version) {
 
 async function start() {
   nodeModule.enableCompileCache(compileCache());
-  const built = join(root, 'dist', 'cli', 'cli.js');
+  // A package has no sources; a checkout has them, and may have an older build beside them.
   const source = join(root, 'src', 'cli', 'cli.ts');
-  const { runProcess } = await import(pathToFileURL(existsSync(built) ? built : source).href);
+  const built = join(root, 'dist', 'cli', 'cli.js');
+  const { runProcess } = await import(pathToFileURL(existsSync(source) ? source : built).href);
   await runProcess();
 }
 

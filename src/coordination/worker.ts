@@ -30,7 +30,7 @@ export interface WorkerOptions {
 const claimBatch = 100;
 /** The safety net under the notifications. */
 const pollMs = 1_000;
-const pollsBetweenStrays = 30;
+const pollsBetweenTidying = 30;
 const cachedDefinitions = 1_000;
 
 /**
@@ -155,7 +155,7 @@ export class Worker {
       try {
         const full = await this.#claim(polling);
         if (polling) await this.#deliverAll();
-        if (polling && (polls += 1) % pollsBetweenStrays === 0) await this.#releaseStrays();
+        if (polling && (polls += 1) % pollsBetweenTidying === 0) await this.#tidy();
         if (full) continue;
       } catch (error) {
         log.warn({ error: toAppError(error) }, 'no runs were claimed');
@@ -186,9 +186,13 @@ export class Worker {
     return rows.length === room || orphans.length === room;
   }
 
-  /** Gives back runs that are ours in the database but not driven: their driver met an error while it was down. */
-  async #releaseStrays(): Promise<void> {
+  /**
+   * Forgets workers long dead, and gives back runs that are ours in the database but not driven: their
+   * driver met an error while the database was down.
+   */
+  async #tidy(): Promise<void> {
     const { database, log } = this.#options;
+    await database.query(queries.removeDeadWorkers());
     const held = await database.query(queries.openRunsOf(this.id));
     const strays = held.filter((row) => !this.#drivers.has(row.run_id));
     if (strays.length === 0) return;
