@@ -95,11 +95,8 @@ export const readPnpmLock: LockReader = (text) => {
 
 /** `/a/1.0.0` (5), `/a@1.0.0(b@2)` (6), `a@1.0.0` (9). */
 function pnpmId(key: string): { name: string; version: string } {
-  const plain = key.replace(/^\//, '').replace(/\(.*$/, '');
-  const at = plain.indexOf('@', 1);
-  const slash = plain.lastIndexOf('/');
-  const cut = at > 0 ? at : slash;
-  return { name: plain.slice(0, cut), version: plain.slice(cut + 1).replace(/_.*$/, '') };
+  const match = /^\/?((?:@[^/]+\/)?[^/@]+)(?:@([^(]+)|\/([^/_(]+))/.exec(key);
+  return { name: match?.[1] ?? key, version: match?.[2] ?? match?.[3] ?? '' };
 }
 
 export const readYarnLock: LockReader = (text) =>
