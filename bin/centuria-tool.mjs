@@ -10,8 +10,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [major, minor] = process.versions.node.split('.').map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {
-  const built = join(root, 'dist', 'tools', 'tools.js');
-  const entry = existsSync(built) ? built : join(root, 'src', 'tools', 'tools.ts');
+  // As in centuria.mjs: a checkout runs its sources, a package has only the build.
+  const source = join(root, 'src', 'tools', 'tools.ts');
+  const entry = existsSync(source) ? source : join(root, 'dist', 'tools', 'tools.js');
   const { main } = await import(pathToFileURL(entry).href);
   process.exitCode = await main(process.argv.slice(2));
 } else {
