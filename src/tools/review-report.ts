@@ -17,8 +17,10 @@ const inputSchema = Type.Object({
       agent: Type.String({ minLength: 1 }),
       status: Type.String(),
       output: Type.Optional(Type.Unknown()),
-      error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
-      reason: Type.Optional(Type.String()),
+      error: Type.Optional(
+        Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()]),
+      ),
+      reason: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     }),
   ),
 });
@@ -126,8 +128,7 @@ function readResults({ results }: Input): AgentResult[] {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([task, { agent, status, output, error, reason }]) => {
       if (status !== 'completed') {
-        const why =
-          reason ?? (error === undefined ? undefined : `${error.message} (${error.code})`);
+        const why = reason ?? (error ? `${error.message} (${error.code})` : undefined);
         return {
           task,
           agent,
