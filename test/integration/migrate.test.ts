@@ -96,6 +96,16 @@ for (const driver of drivers) {
       expect(await run(db)).toMatchObject({ applied: ['000002_bad.sql', '000003_after.sql'] });
     });
 
+    test('keeps nothing of a file that could not be recorded', async () => {
+      await write('000001_first.sql', 'create table one (id int);');
+      await write('000002_bad.sql', 'create table two (id int); drop table schema_migrations;');
+      await expect(run(db)).rejects.toMatchObject({
+        code: 'migration_failed',
+        details: { file: '000002_bad.sql' },
+      });
+      expect(await tables()).toStrictEqual(['one', 'schema_migrations']);
+    });
+
     test('refuses an applied file that was edited, but not other line ends', async () => {
       await write('000001_first.sql', 'create table one (\n id int);');
       await run(db);
