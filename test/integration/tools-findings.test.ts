@@ -152,7 +152,7 @@ test.for(planted)('$tool finds what was planted, and only that', async ({ tool, 
   expect(report.total).toBe(found.length);
 });
 
-test.for([...planted.map(({ tool }) => tool), 'git-history', 'hot-spots'])(
+test.for([...planted.map(({ tool }) => tool), 'code-ownership', 'git-history', 'hot-spots'])(
   '%s is silent on a clean repository',
   async (tool) => {
     using repository = new GitRepository(clean);
