@@ -175,7 +175,7 @@ test('no secret is printed', async () => {
 
 test('a mark in a file can not switch the search for secrets off', async () => {
   using repository = new GitRepository({
-    'a.ts': `/* secretlint-disable */\nconst token = '${token}';\n`,
+    'a.ts': `// secretlint-disable\nconst token = '${token}';\n`,
   });
   expect((await reportOf('secret-scan', repository.path)).findings.map(brief)).toEqual([
     'critical github/GITHUB_TOKEN a.ts:2',
