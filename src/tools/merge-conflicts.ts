@@ -199,16 +199,18 @@ function reportStyle(
   }
 }
 
-async function reportUnmerged(report: ReportBuilder, { git }: Repository): Promise<void> {
+async function reportUnmerged(report: ReportBuilder, { git, files }: Repository): Promise<void> {
+  const present = new Set(files.map((file) => file.path));
   const paths = new Set<string>();
   for await (const record of git.records(['ls-files', '-u', '-z']))
     paths.add(record.toString().split('\t').slice(1).join('\t'));
-  for (const file of paths) {
+  for (const path of paths) {
     report.add({
       severity: 'high',
       rule: 'unmerged',
-      file,
-      message: 'A merge is under way and this file is not resolved.',
+      // One side may have deleted it; a finding names no file that is not there.
+      ...(present.has(path) ? { file: path } : {}),
+      message: `A merge is under way and ${path} is not resolved.`,
       fix: 'Resolve it and git add it, or git merge --abort.',
     });
   }
@@ -244,14 +246,15 @@ function reportNames(report: ReportBuilder, files: readonly TrackedFile[]): void
   }
 }
 
-async function reportIgnored(report: ReportBuilder, { git }: Repository): Promise<void> {
+async function reportIgnored(report: ReportBuilder, { git, files }: Repository): Promise<void> {
+  const present = new Set(files.map((file) => file.path));
   const paths: string[] = [];
   // Only the ignore files of the project: what one person ignores at home is not its concern.
   const args = ['ls-files', '-i', '-c', '-z', '--exclude-per-directory=.gitignore'];
   for await (const record of git.records(args)) {
     const path = record.toString();
     // A folder is kept by tracking one file that the pattern of the folder names too.
-    if (!/(^|\/)\.(gitignore|gitkeep|keep)$/.test(path)) paths.push(path);
+    if (present.has(path) && !/(^|\/)\.(gitignore|gitkeep|keep)$/.test(path)) paths.push(path);
   }
   report.metric('ignoredButTracked', paths.length);
   const [first] = paths;

@@ -109,7 +109,7 @@ function files(findings: readonly MergedFinding[]): string[] {
     '| --- | ---: | --- |',
     ...ranked.map(
       ([file, row]) =>
-        `| ${code(file)} | ${row.amount} | ${[...row.agents].toSorted().map(escape).join(', ')} |`,
+        `| ${cell(file)} | ${row.amount} | ${[...row.agents].toSorted().map(escape).join(', ')} |`,
     ),
     '',
   ];
@@ -144,7 +144,7 @@ function byRule(findings: readonly MergedFinding[]): string[] {
     const [example] = group;
     return example === undefined
       ? ''
-      : `| ${code(example.rule)} | ${group.length} | ${escape(example.agent)} | ${placeOf(example)} |`;
+      : `| ${cell(example.rule)} | ${group.length} | ${escape(example.agent)} | ${placeOf(example).replaceAll('|', '\\|')} |`;
   });
   return ['| rule | findings | agent | for example |', '| --- | ---: | --- | --- |', ...rows];
 }
@@ -177,11 +177,16 @@ function placeOf({ file, line }: MergedFinding): string {
 
 /** As code, whatever signs it holds. A file name may hold line ends and backticks. */
 function code(text: string): string {
-  const line = text.replaceAll(/\p{Cc}/gu, '␤').replaceAll('|', '\\|');
+  const line = text.replaceAll(/\p{Cc}/gu, '␤');
   const longest = Math.max(0, ...(line.match(/`+/g) ?? []).map((run) => run.length));
   const fence = '`'.repeat(longest + 1);
   const space = line.startsWith('`') || line.endsWith('`') ? ' ' : '';
   return `${fence}${space}${line}${space}${fence}`;
+}
+
+/** As code in a table, where a bar ends the cell even in code. */
+function cell(text: string): string {
+  return code(text).replaceAll('|', '\\|');
 }
 
 /** As text: what comes from a repository must not become markup, a link or an image. */

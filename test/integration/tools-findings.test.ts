@@ -152,7 +152,7 @@ test.for(planted)('$tool finds what was planted, and only that', async ({ tool, 
   expect(report.total).toBe(found.length);
 });
 
-test.for([...planted.map(({ tool }) => tool), 'git-history', 'hot-spots'])(
+test.for([...planted.map(({ tool }) => tool), 'code-ownership', 'git-history', 'hot-spots'])(
   '%s is silent on a clean repository',
   async (tool) => {
     using repository = new GitRepository(clean);
@@ -175,7 +175,7 @@ test('no secret is printed', async () => {
 
 test('a mark in a file can not switch the search for secrets off', async () => {
   using repository = new GitRepository({
-    'a.ts': `/* secretlint-disable */\nconst token = '${token}';\n`,
+    'a.ts': `// secretlint-disable\nconst token = '${token}';\n`,
   });
   expect((await reportOf('secret-scan', repository.path)).findings.map(brief)).toEqual([
     'critical github/GITHUB_TOKEN a.ts:2',

@@ -223,7 +223,7 @@ test('a folder inside, a linked worktree, a detached head and a shallow clone ar
   expect(cut.notes.join()).toMatch(/shallow/);
 });
 
-test('a linked worktree and a repository with SHA-256 names are opened', async () => {
+test('a repository with SHA-256 names is opened', async () => {
   using repository = new GitRepository();
   const path = join(repository.around, 'sha256');
   execFileSync('git', ['init', '-q', '--object-format=sha256', path], { stdio: 'ignore' });
