@@ -2,8 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { testHome, type Started, type TestHome } from '../support/cli.ts';
+import {
+  cleanEnvironment,
+  launcher,
+  startProgram,
+  testHome,
+  type Started,
+  type TestHome,
+} from '../support/cli.ts';
 import { fleetFiles } from '../support/cli-fleet.ts';
 import { freshDatabase, postgresUnavailable, type TestDatabase } from '../support/postgres.ts';
 
@@ -56,6 +64,21 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
     expect(events.at(-1)).toMatchObject({ body: { type: 'run.completed' } });
     const followed = await home.cli(['run', 'events', id, '-f', '--after', '3', '-o', 'jsonl']);
     expect(rows(followed.stdout)).toEqual(events.slice(3));
+  });
+
+  test('on a terminal the run is drawn in place, within its width, and the cursor comes back', async () => {
+    const command = `stty cols 50 rows 20; exec '${process.execPath}' '${launcher}' run start two-steps --wait`;
+    const { status, stdout } = await startProgram('script', ['-qefc', command, '/dev/null'], {
+      env: cleanEnvironment(home.path, { CENTURIA_HOME: home.path, TERM: 'xterm-256color' }),
+    }).ended;
+    expect(status).toBe(0);
+    const hidden = stdout.lastIndexOf('\u001B[?25l');
+    expect(hidden).toBeGreaterThan(-1);
+    expect(stdout.lastIndexOf('\u001B[?25h')).toBeGreaterThan(hidden);
+    const lines = stripVTControlCharacters(stdout).split(/[\r\n]+/);
+    expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThan(50);
+    expect(lines).toContainEqual(expect.stringMatching(/^✓ second /));
+    expect(lines).toContainEqual('2 of 2 tasks done');
   });
 
   test('a run that fails exits 1 with its error, and a retry keeps what completed', async () => {
