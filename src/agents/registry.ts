@@ -62,7 +62,8 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
     check: async (name, signal) => checkAgent(contents.definitions.get(name), signal),
     onChange: (name, before, after) => {
       const fields = { agent: name, before: before.state, after: after.state };
-      if (after.reason === undefined) log.info(fields, 'agent state changed');
+      // That an agent works is what everybody expects; one line for each of eighty at every start is noise.
+      if (after.reason === undefined) log.debug(fields, 'agent state changed');
       else log.warn({ ...fields, reason: after.reason }, 'agent state changed');
     },
     ...(options.watch ? { beforeRound: reload } : {}),
