@@ -8,6 +8,7 @@ import { findConflicts } from './merge-conflicts.ts';
 import { isGenerated, isTest, isVendored } from './paths.ts';
 import { entropy, looksRandom } from './secret-scan.ts';
 import { dialectOf } from './shell-check.ts';
+import { findMarks } from './todo-scan.ts';
 
 const comments = (path: string, text: string): string[] =>
   (findComments(path, text) ?? []).map(({ start, end }) => text.slice(start, end));
@@ -175,6 +176,16 @@ test('keys look random; words, paths and placeholders do not', () => {
     expect(looksRandom(value)).toBe(false);
   expect(entropy('aaaa')).toBe(0);
   expect(entropy('abcd')).toBe(2);
+});
+
+test('a marker begins its line or has its colon; a sentence about markers is none', () => {
+  const text =
+    '// TODO one\n/* x FIXME: two\n * HACK\n */\n// says TODO and BUG (somebody) or XXX\nconst TODO = 1;\n';
+  expect(findMarks('a.ts', text).map(({ line, word }) => `${line} ${word}`)).toEqual([
+    '1 TODO',
+    '2 FIXME',
+    '3 HACK',
+  ]);
 });
 
 test('a script is read as the shell that its first line asks for', () => {

@@ -91,12 +91,21 @@ export function findMarks(path: string, text: string): Mark[] {
   const ranges = prose.has(extensionOf(path)) ? startsOfLines(text) : findComments(path, text);
   const found: Mark[] = [];
   for (const { start, end } of ranges ?? []) {
-    for (const match of text.slice(start, end).matchAll(marker)) {
+    const part = text.slice(start, end);
+    for (const match of part.matchAll(marker)) {
+      if (!isMarker(part, match.index, match[0])) continue;
       const { line, column } = index.at(start + match.index);
       found.push({ path, line, column, word: match[0], text: lines[line - 1] ?? '' });
     }
   }
   return found;
+}
+
+/** It begins its line or has its colon or bracket; in the middle of a sentence it is a word about markers. */
+function isMarker(comment: string, at: number, word: string): boolean {
+  if (/[:(]/.test(comment.charAt(at + word.length))) return true;
+  const before = comment.slice(comment.lastIndexOf('\n', at - 1) + 1, at);
+  return !/[\p{L}\p{N}]/u.test(before);
 }
 
 function startsOfLines(text: string): { start: number; end: number }[] {
