@@ -213,12 +213,13 @@ describe('a server that can not be used', () => {
 const oldBin = '/usr/lib/postgresql/15/bin';
 
 describe.skipIf(!existsSync(join(oldBin, 'postgres')))('PostgreSQL 15 with passwords', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'centuria-old-'));
+  let folder: string;
   const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   let server: ChildProcess;
   let url: (password: string) => string;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'centuria-old-'));
     if (nobody.uid !== undefined) chownSync(folder, nobody.uid, nobody.gid);
     const passwordFile = join(folder, 'password');
     writeFileSync(passwordFile, 'right-word');
