@@ -32,7 +32,7 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   }
   const entries = findEntries(graph, repository);
   report.metric('entries', entries.size);
-  const { reached, opaqueFolders } = reach(graph, entries);
+  const { reached, computed, opaqueFolders } = reach(graph, entries);
   let files = 0;
   let exports = 0;
   if (entries.size === 0) {
@@ -42,7 +42,9 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   } else {
     files = addUnreached(graph, own, reached, report);
     const unread = graph.unparsed.filter((path) => !isTest(path));
-    if (unread.length === 0) exports = addUnusedExports(graph, own, entries, reached, report);
+    // What a computed name loads is taken whole, as an entry is.
+    if (unread.length === 0)
+      exports = addUnusedExports(graph, own, new Set([...entries, ...computed]), reached, report);
     else report.note('Exports were not judged: a script that can not be parsed may take them.');
   }
   if (opaqueFolders.length > 0)
@@ -184,9 +186,10 @@ function stemOf(path: string): string {
 function reach(
   graph: ModuleGraph,
   entries: ReadonlySet<string>,
-): { reached: Set<string>; opaqueFolders: string[] } {
+): { reached: Set<string>; computed: Set<string>; opaqueFolders: string[] } {
   const reached = new Set(entries);
   const queue = [...entries];
+  const computed = new Set<string>();
   const prefixes = new Set<string>();
   const all = [...graph.modules.keys()];
   const visit = (path: string) => {
@@ -198,16 +201,21 @@ function reach(
     const module = graph.modules.get(path);
     for (const { target } of module?.imports ?? []) if (target.kind === 'file') visit(target.path);
     // What a computed name may lead to: all below the folder it begins with, or else the module's own.
-    const computed = [...(module?.prefixes ?? [])];
-    if (module?.isOpaque === true && !isTest(path))
-      computed.push(folderOf(path) === '' ? '' : `${folderOf(path)}/`);
-    for (const prefix of computed) {
+    const named = [...(module?.prefixes ?? [])];
+    if (module?.isOpaque === true && !isTest(path)) named.push(`${folderOf(path)}/`);
+    for (const prefix of named) {
       if (prefixes.has(prefix)) continue;
       prefixes.add(prefix);
-      for (const other of all) if (other.startsWith(prefix)) visit(other);
+      for (const other of all) {
+        // From the top it could be anything, and all would count: there, only what lies beside it.
+        if (prefix === '/' ? other.includes('/') : !other.startsWith(prefix)) continue;
+        computed.add(other);
+        visit(other);
+      }
     }
   }
-  return { reached, opaqueFolders: [...prefixes].map((prefix) => prefix || 'the top').slice(0, 5) };
+  const folders = [...prefixes].map((prefix) => (prefix === '/' ? 'the top' : prefix));
+  return { reached, computed, opaqueFolders: folders.slice(0, 5) };
 }
 
 function addUnreached(
