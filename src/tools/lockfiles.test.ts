@@ -142,6 +142,7 @@ test('Cargo, Bundler and Composer', () => {
     '5 x@1.0 git 0',
     '11 rake@13.0.6 registry 0',
   ]);
+  expect(readGemfileLock(gem, '', none)[0]?.address).toBe('git+https://example.org/x.git#abc');
   const composer = JSON.stringify(
     {
       packages: [
