@@ -61,7 +61,14 @@ test('functions are named after what they are kept in', () => {
     export default () => 2;
   `).map(({ name }) => name);
   expect(names).toEqual([
-    ...['#secret', 'of', 'field', 'x', 'm', 'a-b', 'module.exports.load'],
-    ...['the callback of list.map', 'the default export'],
+    '#secret',
+    'of',
+    'field',
+    'x',
+    'm',
+    'a-b',
+    'module.exports.load',
+    'the callback of list.map',
+    'the default export',
   ]);
 });

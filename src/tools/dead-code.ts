@@ -1,24 +1,12 @@
 /** Scripts that nothing reaches and exports that nobody takes, by the imports of the whole repository. */
 import type { ToolReport } from '../base/base.ts';
-import { mentionsIn, readModules, type Module, type ModuleGraph } from './modules.ts';
-import { declared, dependencyFields, folderOf, joinInside, type Package } from './packages.ts';
-import { isGenerated, isLockFile, isTest, isVendored } from './paths.ts';
+import { findEntries, routesByPlace } from './entries.ts';
+import { readModules, type Module, type ModuleGraph } from './modules.ts';
+import { folderOf } from './packages.ts';
+import { isGenerated, isTest } from './paths.ts';
 import { count, ReportBuilder } from './report.ts';
-import { openRepository, type Repository } from './repository.ts';
-import { stringsIn } from './resolve.ts';
-import { isDeclaration, isScript } from './syntax.ts';
+import { openRepository } from './repository.ts';
 import type { ToolContext } from './tools.ts';
-
-/** Read by a program that knows them by name: settings, tests, stories, scripts run by hand. */
-const namedEntry =
-  /(^|\/)(\.[^/]+\/.*|\.[\w-]+rc\.[mc]?js|[^/]+\.(config|conf|setup|stories|story|bench|worker|e2e|cy|page|route)\.[mc]?[jt]sx?|(gulp|grunt|cake)file\.[mc]?[jt]s|(scripts|tools|bin|migrations|seeds|seeders|examples?|demos?|docs|website|playground|benchmarks?|bench|e2e|cypress|stories|templates?|public|static|assets|functions|netlify|api)\/.*)$/i;
-const testEntry =
-  /(^|\/)(tests?|specs?|__tests__|__mocks__)\/|[._-](test|spec|tests|specs|tst|test-d)\.[mc]?[jt]sx?$/i;
-/** Frameworks that find their modules by where they lie. */
-const routed =
-  /^(next|nuxt|@remix-run\/|@react-router\/|@sveltejs\/kit|astro|gatsby|expo-router|@nestjs\/core|@angular\/core|ember-source|@redwoodjs\/|blitz|vike|@solidjs\/start|@tanstack\/(react-)?start|hexo|vitepress|vuepress|serverless|@adonisjs\/core|sails|umi|@docusaurus\/core|fumadocs|@fastify\/autoload|typeorm|sequelize|knex)/;
-/** Where a package without any named entry begins. */
-const usualEntry = /^(src\/)?(index|main|server|app|cli|mod)\.[mc]?[jt]sx?$/;
 
 export async function run(context: ToolContext): Promise<ToolReport> {
   const repository = await openRepository(context.repo);
@@ -32,7 +20,7 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   }
   const entries = findEntries(graph, repository);
   report.metric('entries', entries.size);
-  const { reached, opaqueFolders } = reach(graph, entries);
+  const { reached, computed, opaqueFolders } = reach(graph, entries);
   let files = 0;
   let exports = 0;
   if (entries.size === 0) {
@@ -42,7 +30,9 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   } else {
     files = addUnreached(graph, own, reached, report);
     const unread = graph.unparsed.filter((path) => !isTest(path));
-    if (unread.length === 0) exports = addUnusedExports(graph, own, entries, reached, report);
+    // What a computed name loads is taken whole, as an entry is.
+    if (unread.length === 0)
+      exports = addUnusedExports(graph, own, new Set([...entries, ...computed]), reached, report);
     else report.note('Exports were not judged: a script that can not be parsed may take them.');
   }
   if (opaqueFolders.length > 0)
@@ -59,134 +49,13 @@ export async function run(context: ToolContext): Promise<ToolReport> {
   );
 }
 
-/** What runs or is read without being imported; generous, because a false alarm here deletes code. */
-export function findEntries(graph: ModuleGraph, repository: Repository): Set<string> {
-  const entries = new Set<string>();
-  for (const item of graph.packages)
-    for (const path of packageEntries(item, graph)) entries.add(path);
-  for (const [path, module] of graph.modules) {
-    const owner = graph.resolver.packageOf(path);
-    const usual = usualEntry.test(
-      owner === undefined || owner.folder === '' ? path : path.slice(owner.folder.length + 1),
-    );
-    if (
-      usual ||
-      module.hasHashbang ||
-      isDeclaration(path) ||
-      isGenerated(path) ||
-      testEntry.test(path) ||
-      isTest(path) ||
-      namedEntry.test(path) ||
-      (owner === undefined ? graph.packages.length > 0 : routesByPlace(owner))
-    )
-      entries.add(path);
-  }
-  addMentioned(graph, repository, entries);
-  return entries;
-}
-
-function routesByPlace(item: Package): boolean {
-  return dependencyFields.some((field) =>
-    [...declared(item, field).keys()].some((name) => routed.test(name)),
-  );
-}
-
-/** Files that a package.json names, in the source where it names what is built. */
-function packageEntries(item: Package, graph: ModuleGraph): string[] {
-  const fields = [
-    'main',
-    'module',
-    'browser',
-    'types',
-    'typings',
-    'source',
-    'bin',
-    'exports',
-    'imports',
-    'react-native',
-    'jsdelivr',
-    'unpkg',
-  ];
-  const named = fields.flatMap((field) => stringsIn(item.json[field]));
-  const found: string[] = [];
-  for (const name of named) {
-    if (!name.includes('*')) {
-      const path = graph.resolver.findSource(item.folder, name);
-      if (path !== undefined) found.push(path);
-      continue;
-    }
-    // `./*` exports all that lies there, under the name it has there or before it was compiled.
-    const prefix = name.replace(/^\.\//, '').split('*')[0] ?? '';
-    const places = [prefix, prefix.replace(/^(dist|lib|build|out|es|esm|cjs)\//, 'src/')];
-    for (const place of places) {
-      const start = joinInside(item.folder, `${place}x`)?.slice(0, -1);
-      if (start === undefined) continue;
-      for (const path of graph.modules.keys()) if (path.startsWith(start)) found.push(path);
-    }
-  }
-  const scripts = [item.json['scripts'], item.json['config'], item.json['nx'], item.json['wireit']];
-  for (const text of scripts.flatMap(stringsIn))
-    for (const name of mentionsIn(text)) {
-      const path = graph.resolver.findSource(item.folder, name);
-      if (path !== undefined) found.push(path);
-    }
-  return found;
-}
-
-/** Scripts whose path stands in another file: HTML, YAML, a shell script, a string that a loader gets. */
-function addMentioned(graph: ModuleGraph, repository: Repository, entries: Set<string>): void {
-  const byStem = new Map<string, string[]>();
-  for (const path of graph.modules.keys()) {
-    const key = stemOf(path).split('/').at(-1) ?? '';
-    byStem.set(key, [...(byStem.get(key) ?? []), path]);
-  }
-  const meet = (from: string, mention: string) => {
-    const stem = stemOf(mention).replace(/^(\.{1,2}\/)+|^[/@~$]+\/?/, '');
-    const candidates = byStem.get(stem.split('/').at(-1) ?? '') ?? [];
-    const near = joinInside(folderOf(from), mention);
-    for (const path of candidates) {
-      if (path === from) continue;
-      const said = stem.includes('/')
-        ? `/${stemOf(path)}`.endsWith(`/${stem.replace(/^(dist|build|lib|out)\//, '')}`)
-        : candidates.length === 1 || (near !== undefined && stemOf(near) === stemOf(path));
-      if (said) entries.add(path);
-    }
-  };
-  for (const module of graph.modules.values())
-    for (const mention of module.mentions) meet(module.path, mention);
-  for (const { path, text } of repository.texts((file) => mayMention(file.path), 512 * 1024))
-    for (const mention of mentionsIn(text)) meet(path, mention);
-  // Components of other languages import scripts without being scripts.
-  for (const { path, text } of repository.texts((file) =>
-    /\.(vue|svelte|astro|mdx)$/.test(file.path),
-  ))
-    for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"\n]+)['"]/g)) {
-      const target = graph.resolver.resolve(path, specifier ?? '');
-      if (target.kind === 'file') entries.add(target.path);
-    }
-}
-
-/** Prose names files for people; whether they run is decided elsewhere. */
-function mayMention(path: string): boolean {
-  return (
-    !isScript(path) &&
-    !isVendored(path) &&
-    !isLockFile(path) &&
-    !/\.(md|txt|svg|csv|map|snap)$/i.test(path)
-  );
-}
-
-/** Without the ending; `index` of a folder keeps its name. */
-function stemOf(path: string): string {
-  return path.replace(/(\.d)?\.(?:[mc]?[jt]sx?|vue|svelte)$/, '');
-}
-
 function reach(
   graph: ModuleGraph,
   entries: ReadonlySet<string>,
-): { reached: Set<string>; opaqueFolders: string[] } {
+): { reached: Set<string>; computed: Set<string>; opaqueFolders: string[] } {
   const reached = new Set(entries);
   const queue = [...entries];
+  const computed = new Set<string>();
   const prefixes = new Set<string>();
   const all = [...graph.modules.keys()];
   const visit = (path: string) => {
@@ -198,16 +67,21 @@ function reach(
     const module = graph.modules.get(path);
     for (const { target } of module?.imports ?? []) if (target.kind === 'file') visit(target.path);
     // What a computed name may lead to: all below the folder it begins with, or else the module's own.
-    const computed = [...(module?.prefixes ?? [])];
-    if (module?.isOpaque === true && !isTest(path))
-      computed.push(folderOf(path) === '' ? '' : `${folderOf(path)}/`);
-    for (const prefix of computed) {
+    const named = [...(module?.prefixes ?? [])];
+    if (module?.isOpaque === true && !isTest(path)) named.push(`${folderOf(path)}/`);
+    for (const prefix of named) {
       if (prefixes.has(prefix)) continue;
       prefixes.add(prefix);
-      for (const other of all) if (other.startsWith(prefix)) visit(other);
+      for (const other of all) {
+        // From the top it could be anything, and all would count: there, only what lies beside it.
+        if (prefix === '/' ? other.includes('/') : !other.startsWith(prefix)) continue;
+        computed.add(other);
+        visit(other);
+      }
     }
   }
-  return { reached, opaqueFolders: [...prefixes].map((prefix) => prefix || 'the top').slice(0, 5) };
+  const folders = [...prefixes].map((prefix) => (prefix === '/' ? 'the top' : prefix));
+  return { reached, computed, opaqueFolders: folders.slice(0, 5) };
 }
 
 function addUnreached(

@@ -25,7 +25,7 @@ const certain = new Set(
     'eslint(no-unsafe-negation) eslint(no-unsafe-optional-chaining) eslint(use-isnan) eslint(valid-typeof) ' +
     'eslint(no-eval) oxc(bad-array-method-on-arguments) oxc(bad-char-at-comparison) oxc(bad-comparison-sequence) ' +
     'oxc(bad-min-max-func) oxc(bad-object-literal-comparison) oxc(const-comparisons) oxc(erasing-op) ' +
-    'oxc(missing-throw) unicorn(no-await-in-promise-methods) unicorn(no-invalid-fetch-options) ' +
+    'oxc(missing-throw) unicorn(no-await-in-promise-methods) ' +
     'unicorn(no-invalid-remove-event-listener) react(rules-of-hooks) typescript(no-misused-new)'
   ).split(' '),
 );
@@ -41,7 +41,6 @@ const chosen = {
   'no-new-func': 'warn',
   'no-promise-executor-return': 'off',
   'no-self-compare': 'warn',
-  'no-template-curly-in-string': 'warn',
   'no-throw-literal': 'warn',
   'no-unmodified-loop-condition': 'warn',
   'no-unexpected-multiline': 'warn',
@@ -59,6 +58,7 @@ const chosen = {
   'typescript/triple-slash-reference': 'off',
   'unicorn/no-empty-file': 'off',
   'unicorn/no-instanceof-builtins': 'off',
+  'unicorn/no-invalid-fetch-options': 'off',
   'unicorn/no-thenable': 'off',
   'unicorn/require-module-specifiers': 'off',
   'unicorn/no-new-array': 'off',

@@ -90,8 +90,10 @@ test('requirements: pins, open ranges, hashes over lines, addresses', () => {
     '# c\nDjango==4.2 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nrequests>=2 # any\n-r other.txt\n./local\nx @ git+https://u:t@example.org/x.git@main\nfoo[bar]==1.0; python_version < "3.9"\n';
   const found = readRequirements(text, 'requirements.txt', none);
   expect(brief(found)).toEqual([
-    ...['2 django@4.2 registry 2', '5 requests@undefined registry 0'],
-    ...['8 x@undefined git 0', '9 foo@1.0 registry 0'],
+    '2 django@4.2 registry 2',
+    '5 requests@undefined registry 0',
+    '8 x@undefined git 0',
+    '9 foo@1.0 registry 0',
   ]);
   expect(found[2]?.address).toBe('git+https://example.org/x.git@main');
 });
@@ -124,7 +126,8 @@ test('Go takes its hashes from go.sum', () => {
     'module m\n\ngo 1.22\n\nrequire (\n\texample.org/a v1.0.0\n\texample.org/b v0.1.0 // indirect\n)\nrequire example.org/c v2.0.0\n';
   const sum = 'example.org/a v1.0.0 h1:AA=\nexample.org/a v1.0.0/go.mod h1:BB=\n';
   expect(brief(readGoMod(mod, 'go.mod', (name) => (name === 'go.sum' ? sum : undefined)))).toEqual([
-    ...['6 example.org/a@v1.0.0 registry 1', '7 example.org/b@v0.1.0 registry 0'],
+    '6 example.org/a@v1.0.0 registry 1',
+    '7 example.org/b@v0.1.0 registry 0',
     '9 example.org/c@v2.0.0 registry 0',
   ]);
 });
@@ -139,6 +142,7 @@ test('Cargo, Bundler and Composer', () => {
     '5 x@1.0 git 0',
     '11 rake@13.0.6 registry 0',
   ]);
+  expect(readGemfileLock(gem, '', none)[0]?.address).toBe('git+https://example.org/x.git#abc');
   const composer = JSON.stringify(
     {
       packages: [

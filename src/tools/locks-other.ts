@@ -66,6 +66,9 @@ export const readGemfileLock: LockReader = (text) => {
     line += 1;
     if (/^[A-Z]/.test(content)) section = content.trim();
     remote = /^ {2}remote: (\S+)/.exec(content)?.[1] ?? remote;
+    // It follows the remote that it belongs to.
+    const revision = /^ {2}revision: (\S+)/.exec(content)?.[1];
+    if (revision !== undefined) remote = `${remote}#${revision}`;
     const spec = /^ {4}(\S+) \(([^)]+)\)$/.exec(content);
     if (spec?.[1] === undefined || spec[2] === undefined) continue;
     if (section === 'GEM') found.push(locked('gem', spec[1], spec[2], line));

@@ -26,15 +26,15 @@ const config: TsConfig = {
 
 const resolver = new Resolver(
   [
-    ...[
-      'src/a.ts',
-      'src/b.tsx',
-      'src/settings/index.ts',
-      'src/data.json',
-      'src/x.vue',
-      'old/lib.js',
-    ],
-    ...['packages/core/src/index.ts', 'packages/core/src/deep/one.ts', 'packages/ui/lib/main.js'],
+    'src/a.ts',
+    'src/b.tsx',
+    'src/settings/index.ts',
+    'src/data.json',
+    'src/x.vue',
+    'old/lib.js',
+    'packages/core/src/index.ts',
+    'packages/core/src/deep/one.ts',
+    'packages/ui/lib/main.js',
   ],
   [
     item('', { name: 'top', imports: { '#inner/*': './src/*.ts' } }),

@@ -1,7 +1,7 @@
 /** What a repository is built from, by its lock files, and which of it is not pinned to one content. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
-import type { ToolReport } from '../base/base.ts';
+import type { Finding, ToolReport } from '../base/base.ts';
 import { cycloneDx } from './cyclonedx.ts';
 import { ToolError } from './errors.ts';
 import type { LockedPackage } from './locked-package.ts';
@@ -82,63 +82,80 @@ function addMetrics(
 }
 
 function judgeLock(lock: LockFile, report: ReportBuilder): void {
-  const bare: LockedPackage[] = [];
   for (const item of lock.packages) {
-    const place = { file: lock.path, line: item.line };
-    const name = item.version === undefined ? item.name : `${item.name}@${item.version}`;
-    if (item.source === 'git') {
-      const pinned =
-        /[#@]([0-9a-f]{40})\b/.test(item.address ?? '') ||
-        /\b[0-9a-f]{40}$/.test(item.version ?? '');
-      report.add({
-        ...place,
-        severity: pinned ? 'low' : 'medium',
-        rule: 'git-source',
-        message: `${name} comes from a git repository${pinned ? '' : ', by a name that can move'}.`,
-        ...evidence(item),
-        fix: pinned
-          ? 'Publish it to a registry, where what was released stays.'
-          : 'Pin a full commit hash.',
-      });
-    } else if (item.source === 'url') {
-      const plain = item.address?.startsWith('http:') === true;
-      report.add({
-        ...place,
-        severity: plain ? 'high' : 'low',
-        rule: plain ? 'insecure-source' : 'url-source',
-        message: `${name} is downloaded from an address${plain ? ' without encryption' : ', past any registry'}.`,
-        ...evidence(item),
-        fix: plain ? 'Use https and a hash.' : 'Take it from a registry.',
-      });
-    } else if (item.version === undefined && item.source === 'registry')
-      report.add({
-        ...place,
-        severity: item.isDev === true ? 'low' : 'medium',
-        rule: 'unpinned',
-        message: `${item.name} is not pinned to a version: two installations can differ.`,
-        fix: `Pin it (${item.name}==…), best with hashes: pip-compile --generate-hashes.`,
-      });
-    else if (item.source === 'registry' && lock.keepsHashes && item.hashes.length === 0)
-      bare.push(item);
+    const judged = judgePackage(item);
+    if (judged !== undefined) report.add({ ...judged, file: lock.path, line: item.line });
   }
+  const bare = lock.packages.filter(
+    (item) => item.source === 'registry' && item.version !== undefined && item.hashes.length === 0,
+  );
   const first = bare[0];
-  if (first !== undefined)
-    report.add({
-      severity: bare.length === lock.packages.length ? 'low' : 'medium',
-      rule: 'no-integrity',
-      message: `${count(bare.length, 'package')} of ${lock.packages.length} ${bare.length === 1 ? 'has' : 'have'} no hash, so a changed download would not be noticed.`,
-      file: lock.path,
-      line: first.line,
-      evidence: bare
-        .slice(0, 6)
-        .map((item) => `${item.name}@${item.version}`)
-        .join(', '),
-      fix: 'Write the lock file anew with a current version of its tool.',
-    });
+  if (first === undefined || !lock.keepsHashes) return;
+  const names = bare.slice(0, 6).map((item) => `${item.name}@${item.version}`);
+  report.add({
+    severity: bare.length === lock.packages.length ? 'low' : 'medium',
+    rule: 'no-integrity',
+    message: `${count(bare.length, 'package')} of ${lock.packages.length} ${bare.length === 1 ? 'has' : 'have'} no hash, so a changed download would not be noticed.`,
+    file: lock.path,
+    line: first.line,
+    evidence: names.join(', '),
+    fix: 'Write the lock file anew with a current version of its tool.',
+  });
 }
 
-function evidence(item: LockedPackage): { evidence?: string } {
-  return item.address === undefined ? {} : { evidence: item.address };
+type Judged = Pick<Finding, 'severity' | 'rule' | 'message' | 'evidence' | 'fix'>;
+
+/** What could make the same lock file bring something else; undefined where nothing could. */
+function judgePackage(item: LockedPackage): Judged | undefined {
+  const name = item.version === undefined ? item.name : `${item.name}@${item.version}`;
+  if (item.source === 'git') return judgeGit(name, item);
+  if (item.source === 'url') return judgeAddress(name, item.address ?? '');
+  if (item.source === 'path' || item.version !== undefined) return undefined;
+  return {
+    severity: item.isDev === true ? 'low' : 'medium',
+    rule: 'unpinned',
+    message: `${item.name} is not pinned to a version: two installations can differ.`,
+    fix: `Pin it (${item.name}==…), best with hashes: pip-compile --generate-hashes.`,
+  };
+}
+
+function judgeGit(name: string, item: LockedPackage): Judged {
+  const evidence = item.address ?? '';
+  const isPinned =
+    /[#@][0-9a-f]{40}\b/.test(evidence) || /\b[0-9a-f]{40}$/.test(item.version ?? '');
+  return isPinned
+    ? {
+        severity: 'low',
+        rule: 'git-source',
+        message: `${name} comes from a git repository.`,
+        evidence,
+        fix: 'Publish it to a registry, where what was released stays.',
+      }
+    : {
+        severity: 'medium',
+        rule: 'git-source',
+        message: `${name} comes from a git repository, by a name that can move.`,
+        evidence,
+        fix: 'Pin a full commit hash.',
+      };
+}
+
+function judgeAddress(name: string, evidence: string): Judged {
+  return evidence.startsWith('http:')
+    ? {
+        severity: 'high',
+        rule: 'insecure-source',
+        message: `${name} is downloaded without encryption.`,
+        evidence,
+        fix: 'Use https and a hash.',
+      }
+    : {
+        severity: 'low',
+        rule: 'url-source',
+        message: `${name} is downloaded from an address, past any registry.`,
+        evidence,
+        fix: 'Take it from a registry.',
+      };
 }
 
 /** Manifests that ask for packages with no lock file in their folder or above. */

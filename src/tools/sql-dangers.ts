@@ -2,7 +2,7 @@
  * Statements of a migration that lose data, hold a table locked while they read all of it, or break
  * the version of the application that is still running. Tables made in the same file are empty and
  * nobody's yet, so nothing is said of them. Locks as PostgreSQL's documentation of ALTER TABLE,
- * CREATE INDEX and "Explicit Locking" has them.
+ * CREATE INDEX and "Explicit Locking" has them. One file, because its rules are read side by side.
  */
 import type { Severity } from '../base/base.ts';
 import { asRecord } from './packages.ts';

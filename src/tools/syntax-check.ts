@@ -56,7 +56,7 @@ export async function run(context: ToolContext): Promise<ToolReport> {
       continue;
     }
     files[language] += 1;
-    const faults = check(path, text, language);
+    const faults = firstOfLines(check(path, text, language));
     if (faults.length > 0) broken += 1;
     for (const fault of faults.slice(0, faultsPerFile))
       report.add(toFinding(path, language, fault, text));
@@ -77,6 +77,11 @@ export async function run(context: ToolContext): Promise<ToolReport> {
       ? `All ${count(checked, 'file')} parse.`
       : `${broken} of ${count(checked, 'file')} ${broken === 1 ? 'does' : 'do'} not parse.`,
   );
+}
+
+/** The second fault of a line is the echo of the first. */
+function firstOfLines(faults: readonly Fault[]): Fault[] {
+  return faults.filter((fault, at) => faults.findIndex(({ line }) => line === fault.line) === at);
 }
 
 function isWanted(file: TrackedFile): boolean {

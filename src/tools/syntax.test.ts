@@ -49,6 +49,10 @@ test('brackets so deep that they would end the parser are left out, and so is Fl
 
 test('every name of a declaration file is known', () => {
   expect(['a.d.ts', 'a.d.mts', 'a.d.css.ts', 'a.ts', 'd.ts'].map(isDeclaration)).toEqual([
-    ...[true, true, true, false, false],
+    true,
+    true,
+    true,
+    false,
+    false,
   ]);
 });

@@ -225,7 +225,9 @@ class Untrusted {
     project: TsConfig,
     missing: readonly string[],
   ): Diagnostic[] {
-    const doubtful = new Set(diagnostics.filter(isAbsent).flatMap((item) => item.file ?? []));
+    const doubtful = new Set(
+      diagnostics.filter((item) => absent.has(item.code)).flatMap((item) => item.file ?? []),
+    );
     const queue = [...doubtful];
     for (const path of queue)
       for (const importer of this.#importersOf().get(path) ?? []) {
@@ -233,8 +235,10 @@ class Untrusted {
         doubtful.add(importer);
         queue.push(importer);
       }
-    const kept = diagnostics.filter(
-      (item) => !isAbsent(item) && (isSyntax(item.code) || !doubtful.has(item.file ?? '')),
+    const kept = diagnostics.filter((item) =>
+      absent.has(item.code)
+        ? isOwnFault(item)
+        : isSyntax(item.code) || !doubtful.has(item.file ?? ''),
     );
     const names = missing.slice(0, 4).join(', ');
     report.note(
@@ -260,10 +264,8 @@ class Untrusted {
 }
 
 /** A file of the repository that is not there is the code's fault, but for what a bundler turns into a module. */
-function isAbsent(item: Diagnostic): boolean {
-  return (
-    absent.has(item.code) && !/module '\.{1,2}\//.test(item.message.replace(componentFile, ''))
-  );
+function isOwnFault(item: Diagnostic): boolean {
+  return /'\.{1,2}\//.test(item.message) && !componentFile.test(item.message);
 }
 
 /** TypeScript numbers what its parser says below 1200; 1192 is about a module's exports. */
