@@ -219,11 +219,14 @@ export class Runs implements Coordination {
 
   async wait(runId: string, signal?: AbortSignal): Promise<RunDetail> {
     for (;;) {
+      // The end of a run that is driven here is published here: looking before it is in vain.
+      const here = this.#options.feed.driven.has(runId);
       const next = this.#next(runId, 'end', signal);
+      if (here) await next;
+      signal?.throwIfAborted();
       const row = await this.#row(runId);
       if (runEnded(row.status)) return this.#detail(row);
-      await next;
-      signal?.throwIfAborted();
+      if (!here) await next;
     }
   }
 
