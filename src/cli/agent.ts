@@ -102,7 +102,7 @@ function registerInvoke(group: Command, context: CliContext): void {
       const left = new AbortController();
       const leave = (): void =>
         left.abort(new AppError('cancelled', `${name} was ended by Ctrl-C`));
-      process.once('SIGINT', leave);
+      process.on('SIGINT', leave);
       try {
         const answer = await client.invokeAgent(
           name,

@@ -33,7 +33,8 @@ export async function showProgress(
   onView?: (view: LiveView | undefined) => void,
 ): Promise<RunProgress> {
   let progress = beginProgress(detail);
-  if (!context.stderr.isTTY || context.format !== 'table') {
+  // A terminal of unknown size (a serial line) can not be drawn on.
+  if (context.stderr.columns === undefined || context.format !== 'table') {
     for await (const event of events) {
       progress = advance(progress, event);
       const text = describeEvent(progress, event);

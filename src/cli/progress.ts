@@ -210,11 +210,12 @@ export function renderFrame(progress: RunProgress, options: FrameOptions): strin
   // The last column stays free: some terminals wrap as soon as it is written.
   const width = Math.max(20, columns - 1);
   const elapsed = formatDuration((progress.endedAtMs ?? nowMs) - progress.createdAtMs);
+  // What changes all the time stands below, so that a redraw leaves the lines above it alone.
   const title = truncate(
-    `${progress.workflow} ${progress.runId.slice(-8)}  ${progress.status}  ${elapsed}`,
+    `${progress.workflow} ${progress.runId.slice(-8)}  ${progress.status}`,
     width,
   );
-  const footer = truncate(countsLine(progress), width);
+  const footer = truncate(`${countsLine(progress)} · ${elapsed}`, width);
   const why = progress.line === undefined ? [] : [truncate(oneLine(progress.line), width)];
   const nameWidth = Math.min(
     Math.max(0, ...progress.tasks.map((task) => textWidth(task.id))),
