@@ -74,16 +74,18 @@ function taskLine(
   return `${colours[colour](glyph)} ${name}${padding}  ${truncate(rest, room)}`.trimEnd();
 }
 
-/** What gives way first when a terminal has too few rows. */
-const leastTelling: readonly ProgressState[] = ['completed', 'pending', 'skipped', 'cancelled'];
+/** What gives way when a terminal has too few rows: the last first, what is not here never before them. */
+const lessTelling: readonly ProgressState[] = ['cancelled', 'skipped', 'pending', 'completed'];
 
 /** The tasks for which there is room; the others are counted in one line before and one after. */
 function fitTasks(tasks: readonly TaskProgress[], room: number): (TaskProgress | string)[] {
   if (tasks.length <= room) return [...tasks];
   // Two rows are kept for the lines that count what is hidden.
   const target = Math.max(1, room - 2);
-  const rank = (task: TaskProgress): number => leastTelling.toReversed().indexOf(task.state);
-  const shown = new Set(tasks.toSorted((a, b) => rank(a) - rank(b)).slice(0, target));
+  const byRank = tasks.toSorted(
+    (a, b) => lessTelling.indexOf(a.state) - lessTelling.indexOf(b.state),
+  );
+  const shown = new Set(byRank.slice(0, target));
   const hidden = tasks.filter((task) => !shown.has(task));
   const done = hidden.filter(({ state }) => state === 'completed').length;
   return [
