@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { AgentDefinition, AgentDiff } from '../agents/agents.ts';
@@ -102,7 +102,7 @@ function registerInvoke(group: Command, context: CliContext): void {
       const left = new AbortController();
       const leave = (): void =>
         left.abort(new AppError('cancelled', `${name} was ended by Ctrl-C`));
-      process.once('SIGINT', leave);
+      process.on('SIGINT', leave);
       try {
         const answer = await client.invokeAgent(
           name,
@@ -135,24 +135,28 @@ function registerProblems(group: Command, context: CliContext): void {
   });
 }
 
-/** A definition from a file where there is one of that path, otherwise from the server. */
+/** What looks like a path is a file, since no agent's name has a dot or a slash; the rest is asked of the server. */
 async function readDefinition(nameOrFile: string, context: CliContext): Promise<AgentDefinition> {
   const { parseAgent } = await import('../agents/agents.ts');
-  const path = resolve(context.cwd, nameOrFile);
-  const isFile = existsSync(path) && /[./]/.test(nameOrFile);
-  const { definition, problems } = isFile
-    ? parseAgent(readFileSync(path), path)
-    : await (async () => {
-        const loaded = (await connect(context).agent(nameOrFile)).definition;
-        return parseAgent(loaded.source, loaded.file);
-      })();
+  const { source, file } = /[./]/.test(nameOrFile)
+    ? readSource(resolve(context.cwd, nameOrFile))
+    : (await connect(context).agent(nameOrFile)).definition;
+  const { definition, problems } = parseAgent(source, file);
   if (definition !== undefined) return definition;
   const first = problems.find(({ severity }) => severity === 'error');
   throw new AppError(
     'agent_invalid',
-    `${first?.file ?? path}:${first?.line ?? 1}: ${first?.message ?? 'it is no definition'}`,
+    `${file}:${first?.line ?? 1}: ${first?.message ?? 'it is no definition'}`,
     { remedy: first?.suggestion ?? `centuria agent lint ${nameOrFile} lists everything.` },
   );
+}
+
+function readSource(file: string): { source: Uint8Array; file: string } {
+  try {
+    return { source: readFileSync(file), file };
+  } catch (cause) {
+    throw new AppError('not_found', `${file} can not be read`, { cause });
+  }
 }
 
 function renderAgent({ definition, status, problems }: AgentDetail, colours: Colours): string {

@@ -19,7 +19,7 @@ export type Colours = ReturnType<typeof picocolors.createColors>;
 export interface Terminal {
   write(text: string): void;
   readonly isTTY: boolean;
-  /** Width in columns now; without a terminal, undefined. */
+  /** Width in columns now; undefined without a terminal, or where it does not know its size. */
   readonly columns: number | undefined;
   readonly rows: number | undefined;
   readonly colours: Colours;
@@ -78,10 +78,10 @@ export function createContext(
     stream,
     isTTY: stream.isTTY === true,
     get columns() {
-      return stream.isTTY === true ? stream.columns : undefined;
+      return stream.isTTY === true ? stream.columns || undefined : undefined;
     },
     get rows() {
-      return stream.isTTY === true ? stream.rows : undefined;
+      return stream.isTTY === true ? stream.rows || undefined : undefined;
     },
     get colours() {
       const wanted = options().color !== false && wantsColour(face.env, stream.isTTY === true);

@@ -2,13 +2,8 @@ import { createLogUpdate } from 'log-update';
 import type { RunDetail, RunEvent } from '../coordination/coordination.ts';
 import type { CliContext } from './context.ts';
 import { note } from './output.ts';
-import {
-  advance,
-  beginProgress,
-  describeEvent,
-  renderFrame,
-  type RunProgress,
-} from './progress.ts';
+import { renderFrame } from './progress-frame.ts';
+import { advance, beginProgress, describeEvent, type RunProgress } from './progress.ts';
 
 /** Ten redraws a second are as many as an eye can use, and spare a slow connection. */
 const redrawMs = 100;
@@ -33,7 +28,8 @@ export async function showProgress(
   onView?: (view: LiveView | undefined) => void,
 ): Promise<RunProgress> {
   let progress = beginProgress(detail);
-  if (!context.stderr.isTTY || context.format !== 'table') {
+  // A terminal of unknown size (a serial line) can not be drawn on.
+  if (context.stderr.columns === undefined || context.format !== 'table') {
     for await (const event of events) {
       progress = advance(progress, event);
       const text = describeEvent(progress, event);

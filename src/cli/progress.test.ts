@@ -8,13 +8,13 @@ import type {
   TaskView,
 } from '../coordination/coordination.ts';
 import { textWidth } from './output.ts';
+import { renderFrame } from './progress-frame.ts';
 import {
   advance,
   beginProgress,
   countsLine,
   describeEvent,
   hasEnded,
-  renderFrame,
   type RunProgress,
 } from './progress.ts';
 

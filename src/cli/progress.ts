@@ -1,10 +1,6 @@
-/**
- * What a run is doing, read from its events: a pure projection, the lines that tell of it where
- * there is no terminal, and the frame that is drawn in place where there is one.
- */
+/** What a run is doing, read from its events: a pure projection, and the lines that tell of it. */
 import type { RunDetail, RunEvent, RunStatus } from '../coordination/coordination.ts';
-import type { Colours } from './context.ts';
-import { formatDuration, oneLine, plural, textWidth, truncate } from './output.ts';
+import { formatDuration, oneLine, plural } from './output.ts';
 
 export type ProgressState =
   | 'pending'
@@ -195,95 +191,6 @@ export function countsLine(progress: RunProgress): string {
     if (count > 0) parts.push(`${count} ${state}`);
   }
   return parts.join(' · ');
-}
-
-export interface FrameOptions {
-  readonly columns: number;
-  readonly rows: number;
-  readonly nowMs: number;
-  readonly colours: Colours;
-}
-
-/** The run as lines that fit the terminal: none is wider, and there are no more than it has rows. */
-export function renderFrame(progress: RunProgress, options: FrameOptions): string[] {
-  const { columns, rows, nowMs, colours } = options;
-  // The last column stays free: some terminals wrap as soon as it is written.
-  const width = Math.max(20, columns - 1);
-  const elapsed = formatDuration((progress.endedAtMs ?? nowMs) - progress.createdAtMs);
-  const title = truncate(
-    `${progress.workflow} ${progress.runId.slice(-8)}  ${progress.status}  ${elapsed}`,
-    width,
-  );
-  const footer = truncate(countsLine(progress), width);
-  const why = progress.line === undefined ? [] : [truncate(oneLine(progress.line), width)];
-  const nameWidth = Math.min(
-    Math.max(0, ...progress.tasks.map((task) => textWidth(task.id))),
-    Math.max(8, Math.floor(width / 3)),
-  );
-  // Title, counts, the reason, and the row on which the cursor rests.
-  const room = Math.max(1, rows - 3 - why.length);
-  return [
-    colours.bold(title),
-    ...fitTasks(progress.tasks, room).map((item) =>
-      typeof item === 'string'
-        ? colours.dim(truncate(item, width))
-        : taskLine(item, nameWidth, width, nowMs, colours),
-    ),
-    footer,
-    ...why,
-  ];
-}
-
-const faces: Readonly<Record<ProgressState, readonly [string, keyof Colours & ColourName]>> = {
-  pending: ['·', 'dim'],
-  running: ['▸', 'cyan'],
-  retrying: ['↻', 'yellow'],
-  completed: ['✓', 'green'],
-  failed: ['✗', 'red'],
-  cancelled: ['■', 'yellow'],
-  skipped: ['↷', 'dim'],
-};
-type ColourName = 'dim' | 'cyan' | 'yellow' | 'green' | 'red';
-
-function taskLine(
-  task: TaskProgress,
-  nameWidth: number,
-  width: number,
-  nowMs: number,
-  colours: Colours,
-): string {
-  const [glyph, colour] = faces[task.state];
-  const name = truncate(task.id, nameWidth);
-  const padding = ' '.repeat(nameWidth - textWidth(name));
-  const spent =
-    task.startedAtMs === undefined
-      ? ''
-      : formatDuration(Math.max(0, (task.endedAtMs ?? nowMs) - task.startedAtMs));
-  const attempts = task.attempts > 1 ? `attempt ${task.attempts}` : '';
-  const rest = [spent.padStart(9), attempts, oneLine(task.line ?? '')]
-    .filter((part) => part !== '')
-    .join('  ');
-  const room = width - nameWidth - 4;
-  return `${colours[colour](glyph)} ${name}${padding}  ${truncate(rest, room)}`.trimEnd();
-}
-
-/** What gives way first when a terminal has too few rows. */
-const leastTelling: readonly ProgressState[] = ['completed', 'pending', 'skipped', 'cancelled'];
-
-/** The tasks for which there is room; the others are counted in one line before and one after. */
-function fitTasks(tasks: readonly TaskProgress[], room: number): (TaskProgress | string)[] {
-  if (tasks.length <= room) return [...tasks];
-  // Two rows are kept for the lines that count what is hidden.
-  const target = Math.max(1, room - 2);
-  const rank = (task: TaskProgress): number => leastTelling.toReversed().indexOf(task.state);
-  const shown = new Set(tasks.toSorted((a, b) => rank(a) - rank(b)).slice(0, target));
-  const hidden = tasks.filter((task) => !shown.has(task));
-  const done = hidden.filter(({ state }) => state === 'completed').length;
-  return [
-    ...(done > 0 ? [`  … ${done} completed`] : []),
-    ...tasks.filter((task) => shown.has(task)),
-    ...(hidden.length > done ? [`  … ${hidden.length - done} more`] : []),
-  ];
 }
 
 /** By the longest way from a task without dependencies; within that, as the workflow lists them. */

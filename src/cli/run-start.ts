@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { StartRunRequest } from '../api/api.ts';
+import { toAppError } from '../base/base.ts';
 import type { Client } from '../client/client.ts';
 import type { InputSpec, RunPlan } from '../coordination/coordination.ts';
 import { connect } from './connection.ts';
@@ -73,15 +74,21 @@ export function registerRunStart(group: Command, context: CliContext): void {
 async function inputSpecs(
   client: Client,
   workflow: string,
-): Promise<Readonly<Record<string, InputSpec>>> {
-  return (await client.workflow(workflow)).inputs;
+): Promise<Readonly<Record<string, InputSpec>> | undefined> {
+  try {
+    return (await client.workflow(workflow)).inputs;
+  } catch (thrown) {
+    // The start knows better: the file may be there and have an error.
+    if (toAppError(thrown).code === 'workflow_not_found') return undefined;
+    throw thrown;
+  }
 }
 
 /** The request that the options say; paths and types as the workflow's inputs want them. */
 export async function startRequest(
   workflow: string,
   options: StartOptions,
-  specs: Readonly<Record<string, InputSpec>>,
+  specs: Readonly<Record<string, InputSpec>> | undefined,
   context: Pick<CliContext, 'cwd' | 'stdin'>,
 ): Promise<StartRunRequest> {
   const { priority } = options;

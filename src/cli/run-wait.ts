@@ -22,7 +22,8 @@ export async function waitForRun(
 ): Promise<void> {
   const left = new AbortController();
   const leave = (): void => left.abort();
-  process.once('SIGINT', leave);
+  // Not `once`: what gives the cursor back ends the process when it is the only one that listens.
+  process.on('SIGINT', leave);
   try {
     await showProgress(
       context,

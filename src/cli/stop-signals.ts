@@ -5,9 +5,10 @@ export type StopSignal = (typeof signals)[number];
 
 /**
  * One Ctrl-C can arrive several times: the terminal signals the whole group, and npm and our
- * launcher each pass theirs on. People need about twice as long between two presses.
+ * launcher each pass theirs on, late where the machine is busy. Taking two presses for one costs a
+ * third; taking one for two would cut work off.
  */
-export const sameSignalMs = 150;
+export const sameSignalMs = 300;
 
 /** Counts the signals that mean one wish each, by when they arrive. */
 export function countWishes(): (atMs: number) => number | undefined {

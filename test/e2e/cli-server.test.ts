@@ -78,7 +78,22 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
     const lines = stripVTControlCharacters(stdout).split(/[\r\n]+/);
     expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThan(50);
     expect(lines).toContainEqual(expect.stringMatching(/^✓ second /));
-    expect(lines).toContainEqual('2 of 2 tasks done');
+    expect(lines).toContainEqual(expect.stringMatching(/^2 of 2 tasks done · \d/));
+  });
+
+  test('Ctrl-C on a terminal lets go of the run and gives the cursor back', async () => {
+    const command = `stty cols 80 rows 24; exec '${process.execPath}' '${launcher}' run start two-steps --input ms=60000 --wait`;
+    const terminal = startProgram('script', ['-qefc', command, '/dev/null'], {
+      env: cleanEnvironment(home.path, { CENTURIA_HOME: home.path, TERM: 'xterm-256color' }),
+      stdin: null,
+    });
+    await terminal.until('stdout', /working/);
+    terminal.child.stdin?.write('\u0003');
+    const { status, stdout } = await terminal.ended;
+    expect(status).toBe(130);
+    expect(stdout).toMatch(/Let go of run \w{8}; it goes on\./);
+    expect(stdout.lastIndexOf('\u001B[?25h')).toBeGreaterThan(stdout.lastIndexOf('\u001B[?25l'));
+    expect((await home.cli(['run', 'cancel', 'latest'])).status).toBe(0);
   });
 
   test('a run that fails exits 1 with its error, and a retry keeps what completed', async () => {
@@ -271,7 +286,7 @@ describe.skipIf(postgresUnavailable !== undefined)('stopping and going on', () =
     first.child.kill('SIGINT');
     await first.until('stderr', /Again to force it/);
     // Apart by more than what counts as one key press.
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await new Promise((resolve) => setTimeout(resolve, 700));
     first.child.kill('SIGINT');
     expect((await first.ended).status).toBe(130);
     watching.child.kill('SIGKILL');

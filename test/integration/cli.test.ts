@@ -58,7 +58,7 @@ describe('exit statuses', () => {
     [['status'], 6, /no Centuria is running/],
     [['agent', 'lint', 'nowhere.md'], 1, /1 error/],
     [['workflow', 'lint', 'nowhere.yaml'], 1, /1 problem/],
-    [['agent', 'diff', './nowhere.md', './other.md'], 6, /no Centuria is running/],
+    [['agent', 'diff', './nowhere.md', './other.md'], 4, /nowhere\.md can not be read/],
   ])('%j exits %i and says why on standard error', async (args, status, told) => {
     const ended = await home.cli(args);
     expect(ended.stderr).toMatch(told);

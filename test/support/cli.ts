@@ -9,8 +9,8 @@ import { markVariable } from './processes.ts';
 export const root = join(import.meta.dirname, '../..');
 export const launcher = join(root, 'bin/centuria.mjs');
 
-/** Far above what any command takes on a busy machine; a command that hangs must not hang the run. */
-const limitMs = 120_000;
+/** Far above what a test file takes on a busy machine; what hangs must not outlive the run. */
+const limitMs = 600_000;
 
 export interface Ended {
   readonly status: number | null;
@@ -22,7 +22,8 @@ export interface Ended {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  readonly stdin?: string;
+  /** Written at once and ended; null leaves it open, to be written later. */
+  readonly stdin?: string | null;
 }
 
 /** Only what a program needs, so that nothing of the developer's own settings decides a test. */
@@ -47,6 +48,7 @@ export interface TestHome {
   cli(args: readonly string[], options?: CliOptions): Promise<Ended>;
   /** Starts a command and does not wait for its end. */
   start(args: readonly string[], options?: CliOptions): Started;
+  /** Ends what still runs and deletes the folder. */
   remove(): Promise<void>;
 }
 
@@ -65,17 +67,26 @@ export async function testHome(files: Readonly<Record<string, string>> = {}): Pr
     await mkdir(join(path, name, '..'), { recursive: true });
     await writeFile(join(path, name), content);
   }
-  const start = (args: readonly string[], options: CliOptions = {}): Started =>
-    startProgram(process.execPath, [launcher, ...args], {
+  const all: Started[] = [];
+  const start = (args: readonly string[], options: CliOptions = {}): Started => {
+    const started = startProgram(process.execPath, [launcher, ...args], {
       ...options,
       cwd: options.cwd ?? path,
       env: cleanEnvironment(path, { CENTURIA_HOME: path, ...options.env }),
     });
+    all.push(started);
+    return started;
+  };
   return {
     path,
     start,
     cli: (args, options) => start(args, options).ended,
-    remove: () => rm(path, { recursive: true, force: true }),
+    async remove() {
+      // What a failed test did not stop.
+      for (const { child } of all) child.kill('SIGKILL');
+      await Promise.allSettled(all.map(({ ended }) => ended));
+      await rm(path, { recursive: true, force: true });
+    },
   };
 }
 
@@ -93,7 +104,7 @@ export function startProgram(
     killSignal: 'SIGKILL',
   });
   child.stdin.on('error', () => undefined);
-  child.stdin.end(options.stdin ?? '');
+  if (options.stdin !== null) child.stdin.end(options.stdin ?? '');
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
