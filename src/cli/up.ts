@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { AppError, type Config, type Log, type LogLevel } from '../base/base.ts';
 import type { Role, RunningServer } from '../server.ts';
@@ -145,8 +147,15 @@ function announce(
       `Centuria ${context.version} ${where}  (${formatDuration(tookMs)}, data in ${config.home})`,
     ];
     if (loginLink !== undefined) lines.push(`Open ${loginLink}`);
+    // A clone is on nobody's PATH, and everything else that is printed says `centuria …`.
+    if (isCheckout(context))
+      lines.push('In this folder, type npx centuria where it says centuria.');
     return lines.join('\n');
   });
+}
+
+function isCheckout(context: CliContext): boolean {
+  return context.cwd === context.root && existsSync(join(context.root, 'src'));
 }
 
 interface Stopper {

@@ -6,6 +6,8 @@ export class RunFeed {
 
   /** Called when events of a run have become durable; `ended` when the run has ended with them. */
   published(runId: string, ended: boolean): void {
+    // Before anybody is woken: whoever asks from now on must look for the end, not wait for it.
+    if (ended) this.driven.delete(runId);
     for (const wake of this.#waiting.get(runId) ?? []) wake(ended);
   }
 
