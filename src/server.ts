@@ -10,7 +10,7 @@ import {
   type Coordination,
   type CoordinationPart,
 } from './coordination/coordination.ts';
-import { migrate, openDatabase, type Database } from './database/database.ts';
+import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
 
 /** What one process can be: the bridge answers HTTP, the worker drives runs. */
 export const roles = ['bridge', 'worker'] as const;
@@ -81,7 +81,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   try {
     const { home, values } = config;
-    await makeHome(home);
+    makeHome(home);
+    for (const folder of ['agents', 'workflows', 'runs']) {
+      await mkdir(join(home, folder), { recursive: true, mode: 0o700 });
+    }
     step(values.databaseUrl === '' ? 'opening the embedded database' : 'connecting to PostgreSQL');
     const database = await openDatabase({
       url: values.databaseUrl,
@@ -196,19 +199,6 @@ function running(
     firstRun: async () => !(await part.hasRuns()),
     stop: ({ force }) => stop(force),
   };
-}
-
-async function makeHome(home: string): Promise<void> {
-  try {
-    for (const folder of ['agents', 'workflows', 'runs']) {
-      await mkdir(join(home, folder), { recursive: true, mode: 0o700 });
-    }
-  } catch (cause) {
-    throw new AppError('home_unusable', `the data folder ${home} can not be made`, {
-      remedy: 'Name another with --home or CENTURIA_HOME.',
-      cause,
-    });
-  }
 }
 
 /** The token that the command line shows to the bridge: 256 random bits, readable by its owner only. */

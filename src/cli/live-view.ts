@@ -30,6 +30,11 @@ export async function showProgress(
   let progress = beginProgress(detail);
   // A terminal of unknown size (a serial line) can not be drawn on.
   if (context.stderr.columns === undefined || context.format !== 'table') {
+    // What had begun before anybody looked is told too: its own line was before the first event here.
+    for (const { id, state, startedAtMs } of progress.tasks) {
+      if (state !== 'running' || startedAtMs === undefined) continue;
+      note(context, `${new Date(startedAtMs).toISOString().slice(11, 19)} started ${id}`);
+    }
     for await (const event of events) {
       progress = advance(progress, event);
       const text = describeEvent(progress, event);

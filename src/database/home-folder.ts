@@ -9,14 +9,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError, type Log } from '../base/base.ts';
 import { startEngine, type Engine } from './embedded-engine.ts';
 
 /** Makes the data folder, for its owner only, or throws `home_unusable`. */
 export function makeHome(home: string): void {
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
+    makeFolder(home);
     accessSync(home, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new AppError('home_unusable', `the data folder ${home} ${unusableBecause(home)}`, {
@@ -25,6 +25,17 @@ export function makeHome(home: string): void {
       cause,
     });
   }
+}
+
+/**
+ * Makes a folder and what is missing above it. Node's own recursive form tries for ever where a file
+ * system (/proc) says "no such file" for a folder whose parent exists.
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolder(parent);
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function unusableBecause(home: string): string {
