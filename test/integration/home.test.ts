@@ -121,6 +121,12 @@ describe('the data folder', () => {
     expect((await stat(inner)).mode & 0o777).toBe(0o700);
   });
 
+  test('is refused where no folder can be made, at once', async ({ skip }) => {
+    if (process.platform !== 'linux') skip('there is no /proc here');
+    // Node's recursive mkdir never returns from this.
+    await expect(open('/proc/centuria/home')).rejects.toMatchObject({ code: 'home_unusable' });
+  });
+
   test('is refused where a file stands', async () => {
     const file = join(home, 'file');
     await writeFile(file, '');
