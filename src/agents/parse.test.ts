@@ -90,7 +90,8 @@ centuria:
     expect(definition).toMatchObject({
       category: 'specialized',
       sideEffects: 'external',
-      retries: 0,
+      timeoutMs: 30_000,
+      retries: 3,
       runtime: undefined,
     });
   });

@@ -32,7 +32,8 @@ export interface ParsedAgent {
   readonly problems: readonly Problem[];
 }
 
-const defaultTimeoutMs = 300_000;
+/** What a task gets where neither it nor its agent says anything. */
+const defaults = { timeoutMs: 30_000, retries: 3 } as const;
 
 /**
  * Reads a definition: markdown with YAML frontmatter, in Claude Code's format with the key
@@ -66,9 +67,9 @@ function buildDefinition(front: Frontmatter, text: string, file: string): AgentD
     runtime: own.runtime as RuntimeSpec | undefined,
     timeoutMs:
       own.timeoutSeconds === undefined
-        ? defaultTimeoutMs
+        ? defaults.timeoutMs
         : Math.max(1, Math.round(own.timeoutSeconds * 1_000)),
-    retries: own.retries ?? 0,
+    retries: own.retries ?? defaults.retries,
     invokes: own.invokes ?? [],
     requires: {
       binaries: own.requires?.binaries ?? [],
