@@ -11,14 +11,14 @@ export interface FoundStatement {
 
 const root = join(import.meta.dirname, '../..');
 
-/** The `queries.ts` of every folder of `src`, relative to the root. */
+/** The `queries.ts` and `*-queries.ts` of every folder of `src`, relative to the root. */
 export function queryFiles(): string[] {
   return readdirSync(join(root, 'src'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .flatMap((entry) =>
       readdirSync(join(root, 'src', entry.name)).map((name) => [entry.name, name]),
     )
-    .filter(([, name]) => name === 'queries.ts')
+    .filter(([, name]) => name === 'queries.ts' || name?.endsWith('-queries.ts'))
     .map(([folder, name]) => join('src', folder ?? '', name ?? ''))
     .toSorted();
 }
