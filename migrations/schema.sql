@@ -1,6 +1,159 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 6d11eee06854f7439f2092ca8615df14f1898edbfc70fe7b50f75b0a0f660bf9.
+-- Of sources with SHA-256 951ad6fa130dd92c0fc8f6492752d8fd371e92d458f5dc55606ab4bbe1f388af.
+
+CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into identity_changes (kind, subject) values (kind, subject);
+  select pg_notify('centuria_identity', kind || ':' || subject);
+$function$;
+
+CREATE OR REPLACE FUNCTION public.authenticate_user(typed_name text, computed_hash text)
+ RETURNS TABLE(user_id uuid, username text, password_hash text, salt text, status text, failed_attempts integer, locked_until timestamp with time zone, roles text[], permissions text[], permission_bitmask bigint)
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  typed text := left(lower(normalize($1, NFKC)), 63);
+  judged record;
+begin
+  select * into judged from judge_login(typed, coalesce($2, ''), 10, '15 minutes', '1 minute', '1 hour');
+  insert into security_events (event_type, severity, user_id, username, database_ms)
+  values (
+    case judged.outcome when 'ok' then 'login_success' else 'login_failure' end,
+    case judged.outcome when 'ok' then 1 else 3 end, judged.judged_user, typed,
+    1000 * extract(epoch from clock_timestamp() - statement_timestamp()));
+  if judged.outcome = 'wrong' and judged.locked is not null then
+    insert into security_events (event_type, severity, username, details)
+    values ('account_locked', 3, typed, json_build_object('until', judged.locked));
+  end if;
+  return query
+    select u.user_id, u.username, u.password_hash, split_part(u.password_hash, '$', 5), u.status,
+      judged.failures, judged.locked, m.roles, m.permissions, m.permission_bitmask
+    from users u join user_permissions_mv m on m.user_id = u.user_id
+    where u.user_id = judged.judged_user;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.check_permission(for_user uuid, resource text, mask bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with granted as (
+    select coalesce(bit_or(g.permission_value), 0) as bits
+    from user_grants g
+    where g.user_id = for_user
+      and (g.resource_pattern = '*' or (
+        g.resource_type = split_part(resource, '/', 1)
+        and matches_resource(g.resource_pattern, substr(resource, length(split_part(resource, '/', 1)) + 2))))
+  )
+  select coalesce(bool_and(
+    granted.bits & ((1::bigint << asked.bit) | coalesce(known.implied_by, 0)) <> 0), false)
+  from granted
+  cross join generate_series(0, 63) as asked (bit)
+  left join permission_bits known on known.bit = asked.bit
+  where mask & (1::bigint << asked.bit) <> 0
+$function$;
+
+CREATE OR REPLACE FUNCTION public.identity_changed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  subject text := '';
+begin
+  if tg_nargs > 1 then
+    if tg_op = 'DELETE' then
+      subject := to_jsonb(old) ->> tg_argv[1];
+    else
+      subject := to_jsonb(new) ->> tg_argv[1];
+    end if;
+  end if;
+  perform announce_identity_change(tg_argv[0], subject);
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.judge_login(typed_name text, computed_hash text, max_failures integer, forget_after interval, first_lock interval, longest_lock interval, OUT outcome text, OUT judged_user uuid, OUT failures integer, OUT locked timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+declare
+  attempts login_attempts;
+begin
+  select u.user_id into judged_user from users u
+  where u.username = typed_name and u.status = 'active'
+    and sha256(convert_to(u.password_hash, 'UTF8')) = sha256(convert_to(computed_hash, 'UTF8'));
+  if judged_user is not null then
+    select * into attempts from login_attempts a where a.username = typed_name for update;
+    if attempts.locked_until > clock_timestamp() then
+      outcome := 'locked';
+      judged_user := null;
+    else
+      outcome := 'ok';
+      delete from login_attempts a where a.username = typed_name;
+      attempts.failed_attempts := 0;
+      attempts.locked_until := null;
+    end if;
+  else
+    insert into login_attempts as a (username, failed_attempts, last_failed_at)
+    values (typed_name, 0, clock_timestamp())
+    on conflict (username) do update set username = a.username
+    returning a.* into attempts;
+    if attempts.locked_until > clock_timestamp() then
+      outcome := 'locked';
+    else
+      outcome := 'wrong';
+      if attempts.last_failed_at < clock_timestamp() - forget_after then
+        attempts.failed_attempts := 0;
+        attempts.lockouts := 0;
+      elsif attempts.locked_until is not null then
+        -- The lock has run out: counting begins again, and the next lock is longer.
+        attempts.failed_attempts := 0;
+      end if;
+      attempts.failed_attempts := attempts.failed_attempts + 1;
+      attempts.locked_until := null;
+      if attempts.failed_attempts >= max_failures then
+        attempts.locked_until := clock_timestamp()
+          + least(longest_lock, first_lock * power(2, least(attempts.lockouts, 20)));
+        attempts.lockouts := attempts.lockouts + 1;
+      end if;
+      update login_attempts a set failed_attempts = attempts.failed_attempts,
+        lockouts = attempts.lockouts, last_failed_at = clock_timestamp(),
+        locked_until = attempts.locked_until
+      where a.username = typed_name;
+    end if;
+  end if;
+  failures := coalesce(attempts.failed_attempts, 0);
+  locked := attempts.locked_until;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.matches_resource(pattern text, resource text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select resource like replace(replace(replace(replace(pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+$function$;
+
+CREATE OR REPLACE FUNCTION public.validate_session(jti text)
+ RETURNS TABLE(session_id uuid, user_id uuid, username text, status text, roles text[], permissions text[], permission_bitmask bigint, expires_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select s.session_id, s.user_id, m.username, m.status, m.roles, m.permissions, m.permission_bitmask,
+    s.expires_at
+  from user_sessions s
+  join users u on u.user_id = s.user_id and u.status = 'active' and s.created_at >= u.tokens_valid_from
+  join user_permissions_mv m on m.user_id = s.user_id
+  where s.jwt_token_id = split_part(validate_session.jti, '.', 1)
+    and s.is_active and s.expires_at > now()
+    and not exists (select 1 from revoked_tokens t where t.jti = validate_session.jti and t.until > now())
+$function$;
 
 create table agent_definitions (
   hash text not null,
@@ -10,6 +163,223 @@ create table agent_definitions (
   constraint agent_definitions_pkey PRIMARY KEY (hash),
   constraint agent_definitions_hash_check CHECK ((hash ~ '^[0-9a-f]{64}$'::text))
 );
+
+create table api_keys (
+  key_id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  name text not null,
+  key_prefix text not null,
+  key_hash bytea not null,
+  scopes text[],
+  allowed_ips inet[],
+  rate_limit_per_minute integer default 1000 not null,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint api_keys_pkey PRIMARY KEY (key_id),
+  constraint api_keys_key_prefix_key UNIQUE (key_prefix),
+  constraint api_keys_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+  constraint api_keys_rate_limit_per_minute_check CHECK ((rate_limit_per_minute > 0)),
+  constraint api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX api_keys_by_user ON public.api_keys USING btree (user_id, created_at DESC);
+CREATE TRIGGER api_keys_changed AFTER DELETE OR UPDATE OF scopes, allowed_ips, rate_limit_per_minute, expires_at, revoked_at, key_hash ON public.api_keys FOR EACH ROW EXECUTE FUNCTION identity_changed('api_key', 'key_prefix');
+
+create table authorization_codes (
+  code_hash bytea not null,
+  client_id text not null,
+  user_id uuid not null,
+  redirect_uri text not null,
+  code_challenge text not null,
+  scope text,
+  resource text,
+  bound_to text,
+  expires_at timestamp with time zone not null,
+  session_id uuid,
+  constraint authorization_codes_pkey PRIMARY KEY (code_hash),
+  constraint authorization_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX authorization_codes_by_expiry ON public.authorization_codes USING btree (expires_at);
+CREATE INDEX authorization_codes_by_user ON public.authorization_codes USING btree (user_id);
+
+create table device_codes (
+  device_code_hash bytea not null,
+  user_code text not null,
+  client_id text not null,
+  scope text,
+  bound_to text,
+  status text default 'pending'::text not null,
+  claimed_by uuid,
+  user_id uuid,
+  ip_address inet,
+  user_agent text default ''::text not null,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  last_polled_at timestamp with time zone,
+  constraint device_codes_pkey PRIMARY KEY (device_code_hash),
+  constraint device_codes_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text]))),
+  constraint device_codes_user_code_key UNIQUE (user_code),
+  constraint device_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX device_codes_by_expiry ON public.device_codes USING btree (expires_at);
+CREATE INDEX device_codes_by_user ON public.device_codes USING btree (user_id);
+
+create table identity_changes (
+  change_id bigint generated always as identity not null,
+  transaction_id xid8 default pg_current_xact_id() not null,
+  at timestamp with time zone default now() not null,
+  kind text not null,
+  subject text not null,
+  constraint identity_changes_pkey PRIMARY KEY (change_id),
+  constraint identity_changes_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'roles'::text, 'session'::text, 'api_key'::text, 'token'::text, 'signing_keys'::text])))
+);
+CREATE INDEX identity_changes_by_time ON public.identity_changes USING btree (at);
+CREATE INDEX identity_changes_by_transaction ON public.identity_changes USING btree (transaction_id);
+
+create table identity_settings (
+  name text not null,
+  value json not null,
+  constraint identity_settings_pkey PRIMARY KEY (name)
+);
+
+create table login_attempts (
+  username text not null,
+  failed_attempts integer not null,
+  lockouts integer default 0 not null,
+  last_failed_at timestamp with time zone not null,
+  locked_until timestamp with time zone,
+  constraint login_attempts_pkey PRIMARY KEY (username)
+);
+CREATE INDEX login_attempts_by_time ON public.login_attempts USING btree (last_failed_at);
+
+create table oauth_clients (
+  client_id text not null,
+  client_name text not null,
+  redirect_uris text[] default '{}'::text[] not null,
+  created_by uuid,
+  created_at timestamp with time zone default now() not null,
+  constraint oauth_clients_pkey PRIMARY KEY (client_id),
+  constraint oauth_clients_client_id_check CHECK (((length(client_id) >= 1) AND (length(client_id) <= 200)))
+);
+
+create table passkeys (
+  credential_id text not null,
+  user_id uuid not null,
+  public_key bytea not null,
+  counter bigint not null,
+  transports text[] not null,
+  backed_up boolean not null,
+  name text not null,
+  created_at timestamp with time zone default now() not null,
+  last_used_at timestamp with time zone,
+  constraint passkeys_pkey PRIMARY KEY (credential_id),
+  constraint passkeys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX passkeys_by_user ON public.passkeys USING btree (user_id);
+
+create table password_history (
+  user_id uuid not null,
+  changed_at timestamp with time zone default now() not null,
+  password_hash text not null,
+  constraint password_history_pkey PRIMARY KEY (user_id, changed_at),
+  constraint password_history_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+
+create table permission_bits (
+  bit smallint not null,
+  action text not null,
+  implied_by bigint default 0 not null,
+  since integer not null,
+  description text not null,
+  constraint permission_bits_pkey PRIMARY KEY ("bit"),
+  constraint permission_bits_action_key UNIQUE (action),
+  constraint permission_bits_bit_check CHECK ((("bit" >= 0) AND ("bit" <= 63)))
+);
+
+create table permissions (
+  permission_id uuid default gen_random_uuid() not null,
+  permission_name text not null,
+  resource_type text not null,
+  resource_pattern text default '*'::text not null,
+  action text not null,
+  permission_value bigint not null,
+  description text default ''::text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint permissions_pkey PRIMARY KEY (permission_id),
+  constraint permissions_check CHECK ((((permission_value & (63)::bigint) = 0) OR ((resource_type = '*'::text) AND (resource_pattern = '*'::text)))),
+  constraint permissions_permission_name_key UNIQUE (permission_name),
+  constraint permissions_permission_value_check CHECK ((permission_value <> 0)),
+  constraint permissions_resource_pattern_check CHECK (((length(resource_pattern) >= 1) AND (length(resource_pattern) <= 200))),
+  constraint permissions_resource_type_resource_pattern_action_key UNIQUE (resource_type, resource_pattern, action)
+);
+CREATE TRIGGER permissions_changed AFTER DELETE OR UPDATE ON public.permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
+
+create table rate_limit_events (
+  limit_type text not null,
+  identifier text not null,
+  window_start timestamp with time zone not null,
+  request_count integer not null,
+  previous_count integer not null,
+  blocked_until timestamp with time zone,
+  constraint rate_limit_events_pkey PRIMARY KEY (limit_type, identifier)
+);
+CREATE INDEX rate_limit_events_by_time ON public.rate_limit_events USING btree (window_start);
+
+create table recovery_codes (
+  user_id uuid not null,
+  code_hash bytea not null,
+  constraint recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
+  constraint recovery_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+
+create table refresh_tokens (
+  token_hash bytea not null,
+  session_id uuid not null,
+  client_id text not null,
+  scope text,
+  bound_to text,
+  issued_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint refresh_tokens_pkey PRIMARY KEY (token_hash),
+  constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES user_sessions(session_id) ON DELETE CASCADE
+);
+CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
+
+create table revoked_tokens (
+  jti text not null,
+  until timestamp with time zone not null,
+  constraint revoked_tokens_pkey PRIMARY KEY (jti),
+  constraint revoked_tokens_jti_check CHECK (((length(jti) >= 1) AND (length(jti) <= 63)))
+);
+CREATE INDEX revoked_tokens_by_end ON public.revoked_tokens USING btree (until);
+CREATE TRIGGER revoked_tokens_changed AFTER INSERT ON public.revoked_tokens FOR EACH ROW EXECUTE FUNCTION identity_changed('token', 'jti');
+
+create table role_permissions (
+  role_id uuid not null,
+  permission_id uuid not null,
+  granted_at timestamp with time zone default now() not null,
+  constraint role_permissions_pkey PRIMARY KEY (role_id, permission_id),
+  constraint role_permissions_permission_id_fkey FOREIGN KEY (permission_id) REFERENCES permissions(permission_id) ON DELETE CASCADE,
+  constraint role_permissions_role_id_fkey FOREIGN KEY (role_id) REFERENCES roles(role_id) ON DELETE CASCADE
+);
+CREATE INDEX role_permissions_by_permission ON public.role_permissions USING btree (permission_id);
+CREATE TRIGGER role_permissions_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
+
+create table roles (
+  role_id uuid default gen_random_uuid() not null,
+  role_name text not null,
+  role_level smallint not null,
+  is_system_role boolean default false not null,
+  description text default ''::text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint roles_pkey PRIMARY KEY (role_id),
+  constraint roles_role_level_check CHECK (((role_level >= 1) AND (role_level <= 5))),
+  constraint roles_role_name_check CHECK ((role_name ~ '^[a-z][a-z0-9_.-]{0,62}$'::text)),
+  constraint roles_role_name_key UNIQUE (role_name)
+);
+CREATE TRIGGER roles_changed AFTER DELETE OR UPDATE ON public.roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table run_events (
   run_id uuid not null,
@@ -74,6 +444,117 @@ create table schema_migrations (
   constraint schema_migrations_pkey PRIMARY KEY (number)
 );
 
+create table security_events (
+  event_id uuid default gen_random_uuid() not null,
+  occurred_at timestamp with time zone default clock_timestamp() not null,
+  event_type text not null,
+  severity smallint not null,
+  risk_score smallint default 0 not null,
+  user_id uuid,
+  username text,
+  session_id uuid,
+  ip_address inet,
+  user_agent text,
+  details json default '{}'::json not null,
+  authentication_ms real,
+  database_ms real,
+  constraint security_events_pkey PRIMARY KEY (event_id),
+  constraint security_events_event_type_check CHECK ((event_type = ANY (ARRAY['login_success'::text, 'login_failure'::text, 'token_issued'::text, 'token_expired'::text, 'permission_denied'::text, 'rate_limit_exceeded'::text, 'ddos_detected'::text, 'key_rotated'::text, 'tls_handshake'::text, 'hmac_failure'::text, 'account_locked'::text, 'password_changed'::text, 'role_assigned'::text, 'suspicious_activity'::text]))),
+  constraint security_events_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
+  constraint security_events_severity_check CHECK (((severity >= 1) AND (severity <= 5)))
+);
+CREATE INDEX security_events_by_time ON public.security_events USING btree (occurred_at DESC, event_id);
+CREATE INDEX security_events_by_user ON public.security_events USING btree (user_id, occurred_at DESC) WHERE (user_id IS NOT NULL);
+CREATE INDEX security_events_by_username ON public.security_events USING btree (username, occurred_at DESC) WHERE (username IS NOT NULL);
+
+create table signing_keys (
+  kid text not null,
+  algorithm text not null,
+  public_jwk json,
+  sealed_private bytea not null,
+  created_at timestamp with time zone default now() not null,
+  signs_from timestamp with time zone not null,
+  signs_until timestamp with time zone not null,
+  verifies_until timestamp with time zone not null,
+  constraint signing_keys_pkey PRIMARY KEY (kid),
+  constraint signing_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['ES256'::text, 'EdDSA'::text, 'HS256'::text]))),
+  constraint signing_keys_check CHECK (((signs_from < signs_until) AND (signs_until <= verifies_until)))
+);
+CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
+
+create table user_profiles (
+  user_id uuid not null,
+  display_name text default ''::text not null,
+  email text,
+  attributes json default '{}'::json not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint user_profiles_pkey PRIMARY KEY (user_id),
+  constraint user_profiles_email_check CHECK ((email = lower(email))),
+  constraint user_profiles_email_key UNIQUE (email),
+  constraint user_profiles_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+
+create table user_roles (
+  user_id uuid not null,
+  role_id uuid not null,
+  assigned_at timestamp with time zone default now() not null,
+  assigned_by uuid,
+  expires_at timestamp with time zone,
+  constraint user_roles_pkey PRIMARY KEY (user_id, role_id),
+  constraint user_roles_role_id_fkey FOREIGN KEY (role_id) REFERENCES roles(role_id) ON DELETE CASCADE,
+  constraint user_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX user_roles_by_role ON public.user_roles USING btree (role_id);
+CREATE TRIGGER user_roles_changed AFTER INSERT OR DELETE OR UPDATE ON public.user_roles FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+
+create table user_sessions (
+  session_id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  jwt_token_id text not null,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  last_activity timestamp with time zone default now() not null,
+  ip_address inet,
+  user_agent text default ''::text not null,
+  device_fingerprint text,
+  is_active boolean default true not null,
+  login_method text not null,
+  session_data json default '{}'::json not null,
+  ended_at timestamp with time zone,
+  end_reason text,
+  constraint user_sessions_pkey PRIMARY KEY (session_id),
+  constraint user_sessions_jwt_token_id_key UNIQUE (jwt_token_id),
+  constraint user_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
+);
+CREATE INDEX user_sessions_by_creation ON public.user_sessions USING btree (created_at);
+CREATE INDEX user_sessions_by_expiry ON public.user_sessions USING btree (expires_at);
+CREATE INDEX user_sessions_by_user ON public.user_sessions USING btree (user_id, created_at DESC);
+CREATE TRIGGER user_sessions_changed AFTER DELETE OR UPDATE OF is_active, expires_at ON public.user_sessions FOR EACH ROW EXECUTE FUNCTION identity_changed('session', 'session_id');
+
+create table users (
+  user_id uuid default gen_random_uuid() not null,
+  username text not null,
+  kind text default 'user'::text not null,
+  status text default 'active'::text not null,
+  password_hash text,
+  password_changed_at timestamp with time zone,
+  must_change_password boolean default false not null,
+  totp_secret bytea,
+  totp_pending bytea,
+  totp_last_step bigint,
+  tokens_valid_from timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  last_login_at timestamp with time zone,
+  constraint users_pkey PRIMARY KEY (user_id),
+  constraint users_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'agent'::text]))),
+  constraint users_password_hash_check CHECK ((password_hash ~~ '$argon2id$v=19$%'::text)),
+  constraint users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text]))),
+  constraint users_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._@+-]{0,62}$'::text)),
+  constraint users_username_key UNIQUE (username)
+);
+CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, tokens_valid_from, username, kind ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+
 create table workers (
   worker_id uuid not null,
   host text not null,
@@ -96,3 +577,93 @@ create table run_events_default partition of run_events DEFAULT;
 create table run_signals_default partition of run_signals DEFAULT;
 
 create table runs_default partition of runs DEFAULT;
+
+create view auth_performance_metrics as
+ SELECT 'authentication_latency'::text AS metric,
+    avg(security_events.authentication_ms) AS avg,
+    percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (security_events.authentication_ms::double precision)) AS p95,
+    count(security_events.authentication_ms) AS sample_size,
+    'ms'::text AS unit
+   FROM security_events
+  WHERE (security_events.event_type = ANY (ARRAY['login_success'::text, 'login_failure'::text])) AND security_events.occurred_at > (now() - '01:00:00'::interval)
+UNION ALL
+ SELECT 'session_creation_rate'::text AS metric,
+    avg(rates.created)::double precision AS avg,
+    percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (rates.created::double precision)) AS p95,
+    sum(rates.created)::bigint AS sample_size,
+    '1/min'::text AS unit
+   FROM ( SELECT count(s.session_id) AS created
+           FROM generate_series(59, 0, '-1'::integer) minute(ago)
+             LEFT JOIN user_sessions s ON s.created_at > (now() - (minute.ago + 1)::double precision * '00:01:00'::interval) AND s.created_at <= (now() - minute.ago::double precision * '00:01:00'::interval)
+          GROUP BY minute.ago) rates
+UNION ALL
+ SELECT 'concurrent_sessions'::text AS metric,
+    avg(counts.alive)::double precision AS avg,
+    percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (counts.alive::double precision)) AS p95,
+    max(counts.alive) AS sample_size,
+    'sessions'::text AS unit
+   FROM ( SELECT count(s.session_id) AS alive
+           FROM generate_series(59, 0, '-1'::integer) minute(ago)
+             LEFT JOIN user_sessions s ON s.created_at <= (now() - minute.ago::double precision * '00:01:00'::interval) AND LEAST(s.expires_at, COALESCE(s.ended_at, 'infinity'::timestamp with time zone)) > (now() - minute.ago::double precision * '00:01:00'::interval)
+          GROUP BY minute.ago) counts;
+
+create view binary_integration_health as
+ SELECT 'database_performance'::text AS component,
+        CASE
+            WHEN count(security_events.database_ms) = 0 THEN 'unknown'::text
+            WHEN percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (security_events.database_ms::double precision)) < 25::double precision THEN 'healthy'::text
+            WHEN percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (security_events.database_ms::double precision)) < 50::double precision THEN 'warning'::text
+            ELSE 'critical'::text
+        END AS status,
+    percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (security_events.database_ms::double precision)) AS value,
+    25 AS healthy_below,
+    50 AS warning_below,
+    'ms p95 of authenticate_user'::text AS unit
+   FROM security_events
+  WHERE security_events.database_ms IS NOT NULL AND security_events.occurred_at > (now() - '01:00:00'::interval)
+UNION ALL
+ SELECT 'connection_capacity'::text AS component,
+        CASE
+            WHEN count(*) < 600 THEN 'healthy'::text
+            WHEN count(*) < 700 THEN 'warning'::text
+            ELSE 'critical'::text
+        END AS status,
+    count(*)::double precision AS value,
+    600 AS healthy_below,
+    700 AS warning_below,
+    'client connections'::text AS unit
+   FROM pg_stat_activity
+  WHERE pg_stat_activity.backend_type = 'client backend'::text;
+
+create view user_grants as
+ SELECT u.user_id,
+    r.role_name,
+    p.permission_name,
+    p.resource_type,
+    p.resource_pattern,
+    p.permission_value,
+    a.expires_at
+   FROM users u
+     JOIN user_roles a ON a.user_id = u.user_id AND (a.expires_at IS NULL OR a.expires_at > now())
+     JOIN roles r ON r.role_id = a.role_id
+     JOIN role_permissions rp ON rp.role_id = r.role_id
+     JOIN permissions p ON p.permission_id = rp.permission_id
+  WHERE u.status = 'active'::text;
+
+create view user_permissions_mv as
+ SELECT user_id,
+    username,
+    status,
+    ARRAY( SELECT r.role_name
+           FROM user_roles a
+             JOIN roles r ON r.role_id = a.role_id
+          WHERE a.user_id = u.user_id AND (a.expires_at IS NULL OR a.expires_at > now())
+          ORDER BY r.role_level, r.role_name) AS roles,
+    ARRAY( SELECT DISTINCT g.permission_name
+           FROM user_grants g
+          WHERE g.user_id = u.user_id
+          ORDER BY g.permission_name) AS permissions,
+    COALESCE(( SELECT bit_or(g.permission_value) AS bit_or
+           FROM user_grants g
+          WHERE g.user_id = u.user_id AND g.resource_pattern = '*'::text), 0::bigint) AS permission_bitmask
+   FROM users u;
