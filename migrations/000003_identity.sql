@@ -19,8 +19,7 @@ create table users (
   -- Tokens issued before count no more, whatever they say.
   tokens_valid_from timestamptz not null default '-infinity',
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  last_login_at timestamptz
+  updated_at timestamptz not null default now()
 );
 
 create table user_profiles (

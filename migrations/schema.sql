@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 951ad6fa130dd92c0fc8f6492752d8fd371e92d458f5dc55606ab4bbe1f388af.
+-- Of sources with SHA-256 7def93ebfa410fe0472188ef54591d960d9337f3fe209408c674df1ad0bcce09.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -545,7 +545,6 @@ create table users (
   tokens_valid_from timestamp with time zone default '-infinity'::timestamp with time zone not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  last_login_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (user_id),
   constraint users_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'agent'::text]))),
   constraint users_password_hash_check CHECK ((password_hash ~~ '$argon2id$v=19$%'::text)),
