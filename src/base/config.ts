@@ -40,6 +40,14 @@ export const settings = {
     description: 'Connections to a PostgreSQL server, at most.',
     default: 10,
   }),
+  redisUrl: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_REDIS_URL',
+    description:
+      'Redis or Valkey as a URL: limits, cache and revocations are shared through it. Empty: without.',
+    default: '',
+    secret: true,
+  }),
   bridgeHost: setting({
     schema: Type.String({ minLength: 1 }),
     env: 'CENTURIA_BRIDGE_HOST',
