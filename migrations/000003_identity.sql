@@ -273,6 +273,13 @@ create table rate_limit_events (
 );
 create index rate_limit_events_by_time on rate_limit_events (window_start);
 
+-- What counts once: challenges, proofs of possession. Unlogged: each is good for minutes only.
+create unlogged table used_nonces (
+  nonce_hash bytea primary key,
+  until timestamptz not null
+);
+create index used_nonces_by_end on used_nonces (until);
+
 create table identity_settings (
   name text primary key,
   value json not null

@@ -1,5 +1,7 @@
 /** The question that every door asks: may this caller do this, to that? */
 import { AppError } from '../base/base.ts';
+import type { Actor } from './claims.ts';
+import type { LimitPolicy } from './limits.ts';
 import { matchesPattern } from './patterns.ts';
 import { maskOf, registry, type Action, type Mask } from './permissions.ts';
 
@@ -29,12 +31,6 @@ export interface Access {
   isCurrent: boolean;
 }
 
-/** Who acts for a principal: the chain of `act` claims, the nearest first. */
-export interface Actor {
-  readonly sub: string;
-  readonly act?: Actor;
-}
-
 /** A principal at a door: by which credential, and narrowed to what. */
 export interface Caller {
   readonly access: Access;
@@ -44,7 +40,14 @@ export interface Caller {
   readonly sessionId: string | undefined;
   /** The scopes of the credential; all bits when it is not narrowed. */
   readonly within: Mask;
+  /** Who acts for the principal, the last one outermost. */
   readonly actor: Actor | undefined;
+  /** The resource that the token is for (RFC 8707), as a URL; undefined: all of this deployment. */
+  readonly audience: string | undefined;
+  /** The credential counts no longer from then on, milliseconds since 1970; Infinity without an end. */
+  readonly untilMs: number;
+  /** How often it may ask: its own bucket, never shared with another principal. */
+  readonly limit: { readonly policy: LimitPolicy; readonly id: string } | undefined;
 }
 
 export interface Decision {

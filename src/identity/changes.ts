@@ -18,7 +18,11 @@ const forgetAllAfterMs = 30 * 60_000;
 /** Carries changes faster or further than NOTIFY does; losing it loses nothing. */
 export interface ChangeBus {
   publish(channel: string, payload: string): void;
-  subscribe(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>>;
+  subscribe(
+    channel: string,
+    onPayload: (payload: string) => void,
+    onGap: () => void,
+  ): { close(): void };
 }
 
 export interface ChangesOptions {
@@ -77,7 +81,8 @@ export async function followChanges(options: ChangesOptions): Promise<Changes> {
 
   // Listening begins before the first look: a change in between is heard twice and not missed.
   const subscription = await database.listen(changesChannel, receive, onGap);
-  const unsubscribe = await bus?.subscribe(changesChannel, receive);
+  // What Redis lost, the look at the table finds within a second.
+  const onBus = bus?.subscribe(changesChannel, receive, () => undefined);
   await look();
   schedule();
 
@@ -91,7 +96,7 @@ export async function followChanges(options: ChangesOptions): Promise<Changes> {
       isClosed = true;
       cancelTimer?.();
       await looking;
-      await unsubscribe?.();
+      onBus?.close();
       await subscription.close();
     },
   };

@@ -1,5 +1,8 @@
 /** What the doors of the house call: who asks, signing in, tokens. */
-import type { Access, Actor, Caller } from './access.ts';
+import type { Access, Caller } from './access.ts';
+import type { Actor } from './claims.ts';
+import type { LimitPolicy, LimitVerdict } from './limits.ts';
+import type { Action } from './permissions.ts';
 
 /** Where a request comes from, for limits, events and risk. */
 export interface Origin {
@@ -29,10 +32,27 @@ export interface Callers {
    * `limit_exceeded`, and `unavailable` when revocations can't be known now.
    */
   whoIs(credential: Credential, origin: Origin): Caller | Promise<Caller>;
-  /** Calls back once when the caller's session, key or principal no longer counts; ask the returned function to stop. */
-  watch(caller: Caller, onEnded: (why: string) => void): () => void;
+  /**
+   * Calls back once when the caller's credential no longer counts or no longer allows the action: for
+   * answers that go on. Ask the returned function to stop.
+   */
+  watch(
+    caller: Caller,
+    asked: { readonly action: Action; readonly resource: string | undefined },
+    onEnded: (why: string) => void,
+  ): () => void;
   /** The principal of the data folder, for what this machine's operator does without the bridge. */
   owner(): Promise<Caller>;
+}
+
+/** How often an address and a caller may ask; each request is counted once by each. */
+export interface RequestLimits {
+  /** Before anything else of a request. Throws `limit_exceeded` with `retryAfterSeconds`. */
+  address(address: string): LimitVerdict;
+  /** Once it is known who asks; a caller without a limit of his own is always let through. */
+  caller(caller: Caller, origin: Origin): undefined | Promise<undefined>;
+  /** As `ratelimit-policy` says it. */
+  readonly addressPolicy: LimitPolicy;
 }
 
 /** The tokens of a session as they go out; `refreshToken` is shown this once. */
@@ -124,15 +144,16 @@ export type Introspection =
       readonly username: string;
       readonly clientId?: string;
       readonly scope?: string;
-      readonly tokenType: 'Bearer' | 'DPoP';
       readonly exp: number;
       readonly iat: number;
-      readonly nbf: number;
       readonly iss: string;
-      readonly aud: string;
-      readonly jti: string;
-      readonly role: number;
-      readonly permissions: string;
+      /** The rest is told of access tokens only. */
+      readonly tokenType?: 'Bearer' | 'DPoP';
+      readonly nbf?: number;
+      readonly aud?: string;
+      readonly jti?: string;
+      readonly role?: number;
+      readonly permissions?: string;
       readonly cnf?: { readonly jkt: string };
       readonly act?: Actor;
     };
@@ -153,14 +174,13 @@ export interface Tokens {
   jwks(): { readonly keys: readonly object[] };
   keys(): readonly SigningKeyInfo[];
   /** `compromised`: the present keys stop verifying at once, and everybody signs in again. */
-  rotateKeys(reason: 'asked for' | 'compromised'): Promise<void>;
+  rotateKeys(reason: 'requested' | 'compromised'): Promise<void>;
 }
 
 export interface SigningKeyInfo {
   readonly kid: string;
   readonly algorithm: string;
   readonly state: 'next' | 'current' | 'previous';
-  readonly createdAt: string;
   readonly signsFrom: string;
   readonly signsUntil: string;
   readonly verifiesUntil: string;

@@ -13,15 +13,17 @@ import type {
   SecurityEvents,
   Sessions,
 } from './administration.ts';
-import type { Callers, SignIn, Tokens } from './doors.ts';
+import type { Callers, RequestLimits, SignIn, Tokens } from './doors.ts';
+import type { HashParameters } from './passwords.ts';
+import type { RedisState } from './redis.ts';
 
+export type { Actor } from './claims.ts';
 export {
   assertAllowed,
   authorize,
   authorizeSome,
   deniedError,
   type Access,
-  type Actor,
   type Caller,
   type Decision,
   type Grant,
@@ -67,8 +69,10 @@ export {
   type Mask,
 } from './permissions.ts';
 
+
 export interface Identity {
   readonly callers: Callers;
+  readonly limits: RequestLimits;
   readonly signIn: SignIn;
   readonly tokens: Tokens;
   readonly principals: Principals;
@@ -99,10 +103,7 @@ export interface IdentityStatus {
     readonly revoked: number;
   };
   readonly isFresh: boolean;
-  readonly redis: {
-    readonly state: 'absent' | 'connecting' | 'ready' | 'down';
-    readonly reason?: string;
-  };
+  readonly redis: RedisState;
 }
 
 export interface IdentityOptions {
@@ -113,21 +114,36 @@ export interface IdentityOptions {
   readonly masterKey: Uint8Array;
   /** The secret of the data folder's owner; undefined where no door honours it. */
   readonly ownerToken: string | undefined;
-  /** Where people reach this server; undefined until the bridge knows its port. */
+  /** Where people reach this server, without a slash at the end; asked when it is needed, since the port may not be known before. */
   readonly publicUrl: () => string;
   readonly settings: IdentitySettings;
 }
 
 export interface IdentitySettings {
+  /** Empty: none. */
   readonly redisUrl: string;
+  /** `iss` of tokens; empty: a name made once for the database. */
+  readonly issuer: string;
   readonly signingAlgorithm: 'ES256' | 'EdDSA' | 'HS256';
-  readonly accessTokenSeconds: number;
-  readonly sessionHours: number;
-  readonly keyRotationHours: number;
-  readonly keyOverlapHours: number;
-  /** What one password hash shall cost, milliseconds; never below OWASP's floor. */
+  readonly accessTokenMs: number;
+  /** How long a browser, and how long a client with a refresh token, stays signed in. */
+  readonly browserSessionMs: number;
+  readonly clientSessionMs: number;
+  readonly keyRotationMs: number;
+  readonly keyOverlapMs: number;
+  /** What one password hash shall cost; never below OWASP's floor. */
   readonly passwordHashMs: number;
+  /** Instead of measuring. */
+  readonly hashParameters?: HashParameters;
+  /** Logins that may wait for a hash. */
   readonly passwordQueue: number;
+  /** Wrong passwords for one name until it is locked for a while. */
   readonly loginAttempts: number;
+  /** From one address. */
+  readonly loginsPerMinute: number;
+  readonly requestsPerMinute: number;
+  /** Requests of one address in ten seconds that are usual; five times as many block it. */
+  readonly usualRequests: number;
+  /** A file or folder of SHA-1 hashes of leaked passwords; empty: none. */
   readonly breachedPasswords: string;
 }

@@ -3,7 +3,10 @@ import type { Database } from '../database/database.ts';
 import type { Directory } from './directory.ts';
 import type { BreachedPasswords } from './password-policy.ts';
 import type { PasswordHasher } from './passwords.ts';
+import type { RelyingParty } from './passkeys.ts';
 import type { ChangeKind } from './queries.ts';
+import type { Sealer } from './seal.ts';
+import type { SingleUse } from './single-use.ts';
 
 /** What the parts of identity share. */
 export interface Parts {
@@ -16,14 +19,9 @@ export interface Parts {
   readonly hasher: PasswordHasher;
   readonly breached: BreachedPasswords | undefined;
   readonly sealer: Sealer;
+  readonly singleUse: SingleUse;
+  /** Where passkeys belong to, by the public address of this server. */
+  readonly relyingParty: () => RelyingParty;
   /** The name of the principal that the data folder's token stands for. */
   readonly ownerName: string;
-}
-
-/** Keeps secrets in the database unreadable without the master key; `context` must be the same at both ends. */
-export interface Sealer {
-  seal(plain: Uint8Array, context: string): Uint8Array;
-  /** Throws `master_key_wrong`. */
-  open(sealed: Uint8Array, context: string): Uint8Array;
-  derive(label: string, bytes: number): Uint8Array;
 }

@@ -72,6 +72,13 @@ export const insertRevokedToken = (jti: string, forMs: number): Sql => sql`
   insert into revoked_tokens (jti, until) values (${jti}, now() + ${forMs} * interval '1 millisecond')
   on conflict (jti) do nothing`;
 
+/** A row comes back for the first who claims it, and for nobody else until its time is over. */
+export const claimNonce = (hash: Uint8Array, forMs: number): Sql<{ claimed: boolean }> => sql`
+  insert into used_nonces as n (nonce_hash, until)
+  values (${hash}, now() + ${forMs} * interval '1 millisecond')
+  on conflict (nonce_hash) do update set until = excluded.until where n.until < now()
+  returning true as claimed`;
+
 export const selectSetting = <Value>(name: string): Sql<{ value: Value }> => sql`
   select value from identity_settings where name = ${name}`;
 
@@ -124,6 +131,10 @@ export const deleteExpired = (most: number): Sql<{ deleted: number }> => sql`
     delete from revoked_tokens where jti in (
       select jti from revoked_tokens where until < now() limit ${most})
     returning 1
+  ), nonces as (
+    delete from used_nonces where nonce_hash in (
+      select nonce_hash from used_nonces where until < now() limit ${most})
+    returning 1
   ), devices as (
     delete from device_codes where expires_at < now() - interval '1 hour' returning 1
   ), codes as (
@@ -142,6 +153,6 @@ export const deleteExpired = (most: number): Sql<{ deleted: number }> => sql`
     returning 1
   )
   select (select count(*) from sessions)::integer + (select count(*) from refresh)::integer
-    + (select count(*) from tokens)::integer + (select count(*) from devices)::integer
+    + (select count(*) from tokens)::integer + (select count(*) from nonces)::integer + (select count(*) from devices)::integer
     + (select count(*) from codes)::integer + (select count(*) from attempts)::integer
     + (select count(*) from events)::integer as deleted`;

@@ -297,3 +297,21 @@ export const selectSessions = (
 export const touchSessions = (sessionIds: readonly string[]): Sql => sql`
   update user_sessions set last_activity = now()
   where session_id = any(${sessionIds}::uuid[]) and last_activity < now() - interval '30 seconds'`;
+
+export interface RefreshTokenRow {
+  readonly session_id: string;
+  readonly user_id: string;
+  readonly username: string;
+  readonly client_id: string;
+  readonly scope: string | null;
+  readonly issued_at: Date;
+  readonly expires_at: Date;
+  readonly is_live: boolean;
+}
+
+export const selectRefreshToken = (hash: Uint8Array): Sql<RefreshTokenRow> => sql`
+  select t.session_id, s.user_id, u.username, t.client_id, t.scope, t.issued_at, t.expires_at,
+    t.used_at is null and t.expires_at > now() and s.is_active and s.expires_at > now()
+      and u.status = 'active' and s.created_at >= u.tokens_valid_from as is_live
+  from refresh_tokens t join user_sessions s using (session_id) join users u using (user_id)
+  where t.token_hash = ${hash}`;

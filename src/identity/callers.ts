@@ -1,0 +1,430 @@
+/** From what a request shows to who asks. Memory answers most requests; the database the first of each credential. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+import { AppError, toAppError, type Clock } from '../base/base.ts';
+import type { Database } from '../database/database.ts';
+import { authorize, type Access, type Caller } from './access.ts';
+import type { Changes } from './changes.ts';
+import { accessTokenType, readClaims, type AccessClaims } from './claims.ts';
+import { selectApiKeyByPrefix, type ApiKeyRow } from './credential-queries.ts';
+import type { Directory, LiveSession } from './directory.ts';
+import type { Callers, Credential, Origin } from './doors.ts';
+import { verifyProof, type ReplayStore } from './dpop.ts';
+import { isUnknownKey, verifyCompact } from './jws.ts';
+import type { KeyRing } from './key-ring.ts';
+import type { LimitPolicy } from './limits.ts';
+import { LoadingCache, type Forgettable } from './loading-cache.ts';
+import { allBits, maskFrom, type Action } from './permissions.ts';
+import { scopeMask } from './scope.ts';
+
+export interface CallerParts {
+  readonly database: Database;
+  readonly directory: Directory;
+  readonly changes: Pick<Changes, 'isFresh'>;
+  readonly keyRing: Pick<KeyRing, 'find' | 'findFresh'>;
+  readonly replay: ReplayStore;
+  readonly clock: Clock;
+  readonly issuer: string;
+  readonly publicUrl: () => string;
+  readonly ownerToken: string | undefined;
+  readonly ownerId: string;
+  /** A session or key was used; written down from time to time. */
+  readonly onUse: (kind: 'session' | 'api_key', id: string) => void;
+}
+
+/** A token that was verified, and what must still hold for it to count. */
+interface KnownToken {
+  readonly caller: Caller;
+  readonly session: LiveSession;
+  readonly claims: AccessClaims;
+  readonly actor: Access | undefined;
+}
+
+interface ApiKey extends Forgettable {
+  readonly row: ApiKeyRow;
+  readonly networks: BlockList | undefined;
+  readonly endsAtMs: number;
+}
+
+/** Verified tokens and API keys kept at once; more give way, the oldest first, and are verified again. */
+const mostTokens = 50_000;
+const mostKeys = 10_000;
+const leewaySeconds = 5;
+export const mostActors = 4;
+
+/** An agent's own bucket: 10,000 a minute. A key's is as wide as its row says. */
+const agentPolicy: LimitPolicy = {
+  name: 'agent',
+  limit: 10_000,
+  windowMs: 60_000,
+  blockMs: 60_000,
+  onStoreDown: 'fallback',
+};
+
+export interface CallerDoor extends Callers {
+  /** Forgets keys and tells those who watch that something changed. */
+  forgetKey(prefix: string): void;
+  forgetAll(): void;
+  /** Something changed: whoever watches is asked again. */
+  recheck(): void;
+  /** An access token with what it says, whether or not it is bound to a key. Throws as `whoIs` does. */
+  inspect(token: string): Promise<{ caller: Caller; claims: AccessClaims }>;
+  readonly tokenCount: number;
+  close(): void;
+}
+
+interface Watcher {
+  readonly caller: Caller;
+  readonly action: Action;
+  readonly resource: string | undefined;
+  readonly onEnded: (why: string) => void;
+}
+
+export function createCallers(parts: CallerParts): CallerDoor {
+  const { database, directory, changes, keyRing, clock } = parts;
+  const tokens = new Map<string, KnownToken>();
+  const watchers = new Set<Watcher>();
+  const ownerHash = parts.ownerToken === undefined ? undefined : sha256(parts.ownerToken);
+  let isRecheckPlanned = false;
+
+  const apiKeys = new LoadingCache<ApiKey>(mostKeys, async (prefix) => {
+    const [row] = await database.query(selectApiKeyByPrefix(prefix));
+    if (row === undefined) return undefined;
+    const endsAtMs = row.left_ms === null ? Infinity : clock.nowMs() + row.left_ms;
+    return { row, networks: networksOf(row.allowed_ips), endsAtMs, isCurrent: true };
+  });
+
+  function whoIs(credential: Credential, origin: Origin): Caller | Promise<Caller> {
+    const { token } = credential;
+    if (credential.kind === 'dpop') return byProof(credential, origin);
+    if (credential.kind === 'bearer') {
+      if (token.startsWith('cnt_')) return byApiKey(token, origin);
+      if (!token.includes('.')) return byOwnerToken(token);
+    }
+    const known = knownToken(token);
+    if (known === undefined) return byNewToken(token).then(unbound);
+    return unbound(known);
+  }
+
+  /** From memory, when everything that it stands on still holds. */
+  function knownToken(token: string): KnownToken | undefined {
+    const known = tokens.get(token);
+    if (known === undefined) return undefined;
+    const { caller, session, claims, actor } = known;
+    const holds =
+      caller.access.isCurrent &&
+      session.isCurrent &&
+      caller.untilMs > clock.nowMs() &&
+      actor?.isCurrent !== false &&
+      !directory.isRevoked(claims.jti) &&
+      changes.isFresh();
+    if (holds) {
+      parts.onUse('session', session.sessionId);
+      return known;
+    }
+    tokens.delete(token);
+    return undefined;
+  }
+
+  function unbound({ caller, claims }: KnownToken): Caller {
+    if (claims.cnf === undefined) return caller;
+    throw new AppError('unauthenticated', 'the token is bound to a key', {
+      remedy: 'Send it as Authorization: DPoP with a proof in the DPoP header (RFC 9449).',
+    });
+  }
+
+  async function byProof(
+    { token, proof, method, url }: Extract<Credential, { kind: 'dpop' }>,
+    _origin: Origin,
+  ): Promise<Caller> {
+    const { caller, claims } = knownToken(token) ?? (await byNewToken(token));
+    if (claims.cnf === undefined) {
+      throw new AppError('unauthenticated', 'the token is not bound to a key', {
+        remedy: 'Send it as Authorization: Bearer.',
+      });
+    }
+    await verifyProof(proof, {
+      method,
+      url,
+      nowMs: clock.nowMs(),
+      accessToken: token,
+      expectedJkt: claims.cnf.jkt,
+      replay: parts.replay,
+    });
+    return caller;
+  }
+
+  async function byNewToken(token: string): Promise<KnownToken> {
+    const { payload, untilMs } = await verified(token);
+    const now = clock.nowMs();
+    const audience = audienceOf(payload['aud'], parts);
+    const claims = readClaims(payload, {
+      issuer: parts.issuer,
+      audience: audience ?? parts.issuer,
+      nowMs: now,
+      leewaySeconds,
+      maxDepth: mostActors,
+    });
+    if (!changes.isFresh()) directory.forgetAll();
+    const session = await directory.sessions.get(claims.sid);
+    const access = session === undefined ? undefined : await directory.principals.get(claims.sub);
+    if (session === undefined || access === undefined || session.userId !== access.userId) {
+      throw new AppError('unauthenticated', 'the session of the token has ended', {
+        remedy: 'Sign in again: centuria login.',
+      });
+    }
+    if (directory.isRevoked(claims.jti)) {
+      throw new AppError('unauthenticated', 'the token was revoked');
+    }
+    const actor = await actorOf(claims, directory);
+    const caller = callerOf(
+      claims,
+      access,
+      session,
+      audience,
+      Math.min(untilMs, claims.exp * 1_000),
+    );
+    const known = { caller, session, claims, actor };
+    if (changes.isFresh()) keep(token, known);
+    parts.onUse('session', session.sessionId);
+    return known;
+  }
+
+  async function verified(
+    token: string,
+  ): Promise<{ payload: Record<string, unknown>; untilMs: number }> {
+    const verify = () =>
+      verifyCompact(token, { typ: accessTokenType, find: keyRing.find, nowMs: clock.nowMs() });
+    try {
+      const { payload, key } = verify();
+      return { payload, untilMs: key.untilMs };
+    } catch (error) {
+      // Another process may have made the key a moment ago.
+      if (!isUnknownKey(error) || (await keyRing.findFresh(kidOf(token))) === undefined)
+        throw error;
+      const { payload, key } = verify();
+      return { payload, untilMs: key.untilMs };
+    }
+  }
+
+  function keep(token: string, known: KnownToken): void {
+    tokens.set(token, known);
+    const oldest = tokens.keys().next();
+    if (tokens.size > mostTokens && oldest.value !== undefined) tokens.delete(oldest.value);
+  }
+
+  function byOwnerToken(token: string): Caller | Promise<Caller> {
+    if (ownerHash === undefined || !timingSafeEqual(sha256(token), ownerHash)) {
+      throw new AppError('unauthenticated', 'the token is not known', {
+        remedy:
+          'Programs send an access token, an API key, or the token of the data folder; people sign in.',
+      });
+    }
+    const known = changes.isFresh() ? directory.principals.peek(parts.ownerId) : undefined;
+    return known === undefined ? owner() : ownerCaller(known, ownerHash);
+  }
+
+  async function owner(): Promise<Caller> {
+    const access = await directory.principals.get(parts.ownerId);
+    if (access === undefined) {
+      throw new AppError('unauthenticated', 'the principal of the data folder is disabled');
+    }
+    return ownerCaller(access, ownerHash ?? sha256(''));
+  }
+
+  function byApiKey(token: string, origin: Origin): Caller | Promise<Caller> {
+    const prefix = /^cnt_([a-z2-7]{8})_[A-Za-z0-9_-]{43}$/.exec(token)?.[1];
+    if (prefix === undefined) throw new AppError('unauthenticated', 'the API key has not its form');
+    const key = changes.isFresh() ? apiKeys.peek(prefix) : undefined;
+    const access = key === undefined ? undefined : directory.principals.peek(key.row.user_id);
+    if (key !== undefined && access !== undefined) return keyCaller(token, key, access, origin);
+    return byNewApiKey(token, prefix, origin);
+  }
+
+  async function byNewApiKey(token: string, prefix: string, origin: Origin): Promise<Caller> {
+    if (!changes.isFresh()) {
+      apiKeys.forget(prefix);
+      directory.forgetAll();
+    }
+    const key = await apiKeys.get(prefix);
+    const access = key === undefined ? undefined : await directory.principals.get(key.row.user_id);
+    if (key === undefined || access === undefined) throw unknownKey();
+    return keyCaller(token, key, access, origin);
+  }
+
+  function keyCaller(token: string, key: ApiKey, access: Access, { address }: Origin): Caller {
+    if (!timingSafeEqual(sha256(token), key.row.key_hash)) throw unknownKey();
+    if (key.endsAtMs <= clock.nowMs()) throw unknownKey();
+    if (key.networks !== undefined && !isWithin(key.networks, address)) {
+      throw new AppError('denied', `the API key is not honoured from ${address ?? 'here'}`, {
+        details: { prefix: key.row.key_prefix },
+        remedy: 'Use it from one of its networks, or make another key: centuria token create.',
+      });
+    }
+    const prefix = key.row.key_prefix;
+    parts.onUse('api_key', prefix);
+    return {
+      access,
+      kind: 'api_key',
+      id: `api_key:${prefix}`,
+      sessionId: undefined,
+      within: key.row.scopes === null ? allBits : scopeMask(key.row.scopes.join(' ')),
+      actor: undefined,
+      audience: undefined,
+      untilMs: key.endsAtMs,
+      limit: { policy: keyPolicy(key.row.rate_limit_per_minute), id: prefix },
+    };
+  }
+
+  /** Changes come in crowds; whoever watches is asked once for all of them. */
+  function recheck(): void {
+    if (isRecheckPlanned || watchers.size === 0) return;
+    isRecheckPlanned = true;
+    setImmediate(() => {
+      isRecheckPlanned = false;
+      for (const watcher of watchers) void recheckOne(watcher);
+    });
+  }
+
+  async function recheckOne(watcher: Watcher): Promise<void> {
+    const why = await whyEnded(watcher).catch((error: unknown) => toAppError(error).message);
+    if (why !== undefined && watchers.delete(watcher)) watcher.onEnded(why);
+  }
+
+  async function whyEnded({ caller, action, resource }: Watcher): Promise<string | undefined> {
+    const access = await directory.principals.get(caller.access.userId);
+    if (access === undefined) return 'the principal is disabled';
+    if (caller.sessionId !== undefined) {
+      const session = await directory.sessions.get(caller.sessionId);
+      if (session === undefined) return 'the session has ended';
+    }
+    if (caller.limit?.policy.name === 'api_key') {
+      const key = await apiKeys.get(caller.limit.id);
+      if (key === undefined) return 'the API key was revoked';
+    }
+    const decision = authorize({ ...caller, access }, action, resource);
+    return decision.allowed ? undefined : decision.reason;
+  }
+
+  return {
+    whoIs,
+    owner,
+    watch(caller, { action, resource }, onEnded) {
+      const watcher = { caller, action, resource, onEnded };
+      watchers.add(watcher);
+      const leftMs = caller.untilMs - clock.nowMs();
+      // A timer of Node's holds 2^31 ms at most; nobody watches for longer.
+      const cancel = clock.after(Math.min(Math.max(0, leftMs), 2 ** 31 - 1), () => {
+        if (watchers.delete(watcher)) onEnded('the credential is over');
+      });
+      return () => {
+        cancel();
+        watchers.delete(watcher);
+      };
+    },
+    forgetKey: (prefix) => apiKeys.forget(prefix),
+    forgetAll() {
+      tokens.clear();
+      apiKeys.forgetAll();
+    },
+    recheck,
+    inspect: async (token) => knownToken(token) ?? (await byNewToken(token)),
+    get tokenCount() {
+      return tokens.size;
+    },
+    close: () => watchers.clear(),
+  };
+}
+
+function callerOf(
+  claims: AccessClaims,
+  access: Access,
+  session: LiveSession,
+  audience: string | undefined,
+  tokenUntilMs: number,
+): Caller {
+  return {
+    access,
+    kind: session.method === 'login_link' || claims.client_id === undefined ? 'session' : 'token',
+    id: `session:${claims.sid}`,
+    sessionId: claims.sid,
+    within: claims.scope === undefined ? allBits : narrowed(claims),
+    actor: claims.act,
+    audience,
+    untilMs: Math.min(tokenUntilMs, session.endsAtMs),
+    limit: access.kind === 'agent' ? { policy: agentPolicy, id: access.userId } : undefined,
+  };
+}
+
+/** What the scope names, and of that only what the token was given when it was issued. */
+function narrowed(claims: AccessClaims): Caller['within'] {
+  const asked = scopeMask(claims.scope);
+  const given = maskFrom(claims.permissions);
+  return { lo: asked.lo & given.lo, hi: asked.hi & given.hi };
+}
+
+/** The one who acts must count as well; whoever delegated to him is judged by the token's principal. */
+async function actorOf(claims: AccessClaims, directory: Directory): Promise<Access | undefined> {
+  if (claims.act === undefined) return undefined;
+  const actor = await directory.principals.get(claims.act.sub);
+  if (actor !== undefined) return actor;
+  throw new AppError('unauthenticated', 'the principal that acts is disabled');
+}
+
+/** A token for one resource of this server names it by its URL; undefined: it is for the deployment. */
+function audienceOf(aud: unknown, { issuer, publicUrl }: CallerParts): string | undefined {
+  if (typeof aud !== 'string' || aud === issuer) return undefined;
+  const base = publicUrl();
+  return aud === base || aud.startsWith(`${base}/`) ? aud : undefined;
+}
+
+function ownerCaller(access: Access, tokenHash: Buffer): Caller {
+  return {
+    access,
+    kind: 'owner',
+    id: `token:${tokenHash.toString('hex', 0, 4)}`,
+    sessionId: undefined,
+    within: allBits,
+    actor: undefined,
+    audience: undefined,
+    untilMs: Infinity,
+    limit: undefined,
+  };
+}
+
+/** Of a token whose header has been read already. */
+function kidOf(token: string): string {
+  const header = Buffer.from(token.split('.', 1)[0] ?? '', 'base64url').toString();
+  return (JSON.parse(header) as { kid: string }).kid;
+}
+
+function keyPolicy(limit: number): LimitPolicy {
+  return { name: 'api_key', limit, windowMs: 60_000, blockMs: 60_000, onStoreDown: 'fallback' };
+}
+
+function networksOf(cidrs: readonly string[] | null): BlockList | undefined {
+  if (cidrs === null) return undefined;
+  const networks = new BlockList();
+  for (const cidr of cidrs) {
+    const [address = '', bits] = cidr.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    networks.addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family);
+  }
+  return networks;
+}
+
+function isWithin(networks: BlockList, address: string | null): boolean {
+  if (address === null) return false;
+  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+  return networks.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
+}
+
+function unknownKey(): AppError {
+  return new AppError('unauthenticated', 'the API key is unknown, revoked or over', {
+    remedy: 'Make another: centuria token create.',
+  });
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
