@@ -132,8 +132,11 @@ export interface CuttingProxy {
   close(): Promise<void>;
 }
 
-/** A relay before a server that can cut a connection in the middle of a command. */
-export async function cuttingProxy(target: number): Promise<CuttingProxy> {
+/**
+ * A relay before a server that can cut a connection in the middle of a command, on a free port unless
+ * one is given.
+ */
+export async function cuttingProxy(target: number, at = 0): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
   let cutting = false;
   const server = createServer((client) => {
@@ -153,7 +156,7 @@ export async function cuttingProxy(target: number): Promise<CuttingProxy> {
       cutting = false;
       for (const socket of sockets) socket.destroy();
     });
-  }).listen(0, '127.0.0.1');
+  }).listen(at, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
