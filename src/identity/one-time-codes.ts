@@ -55,7 +55,7 @@ export function checkTotp({ secret, code, atMs, lastUsedStep }: TotpCheck): Totp
   let right: number | undefined;
   // All three are always compared, so that time says nothing; of two that fit, the later one counts
   // as used, or the code could be used once more.
-  for (let step = Math.max(0, present - 1); step <= present + 1; step += 1) {
+  for (let step = present - 1; step <= present + 1; step += 1) {
     const wanted = Buffer.from(HOTP.generate({ ...form, secret: key, counter: step }));
     const isEqual = given.length === wanted.length && timingSafeEqual(given, wanted);
     if (isEqual && step > (lastUsedStep ?? -1)) right = step;

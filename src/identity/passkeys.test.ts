@@ -55,14 +55,17 @@ interface Doing {
   readonly attestation?: 'none' | 'self' | 'certificate';
 }
 
-/** A software authenticator with one ES256 key, and the browser around it. */
+/** A software authenticator with one ES256 or EdDSA key, and the browser around it. */
 class Authenticator {
   readonly id = randomBytes(32);
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
 
-  constructor() {
-    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  constructor(kind: 'ec' | 'ed25519' = 'ec') {
+    const pair =
+      kind === 'ec'
+        ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+        : generateKeyPairSync('ed25519');
     this.#privateKey = pair.privateKey;
     this.#publicKey = pair.publicKey;
   }
@@ -111,12 +114,23 @@ class Authenticator {
 
   #sign(authData: Buffer, clientDataJSON: Buffer): Buffer {
     const hash = createHash('sha256').update(clientDataJSON).digest();
-    return sign('sha256', Buffer.concat([authData, hash]), this.#privateKey);
+    const digest = this.#privateKey.asymmetricKeyType === 'ec' ? 'sha256' : null;
+    return sign(digest, Buffer.concat([authData, hash]), this.#privateKey);
   }
 
-  /** RFC 9053: 1 kty EC2, 3 alg ES256, -1 crv P-256, -2 x, -3 y. */
+  /** RFC 9053: 1 kty EC2, 3 alg ES256, -1 crv P-256, -2 x, -3 y; 1 kty OKP, 3 alg EdDSA, -1 crv Ed25519, -2 x. */
   #coseKey(): Buffer {
-    const { x = '', y = '' } = this.#publicKey.export({ format: 'jwk' });
+    const { x = '', y } = this.#publicKey.export({ format: 'jwk' });
+    if (y === undefined) {
+      return cbor(
+        new Map<Cbor, Cbor>([
+          [1, 1],
+          [3, -8],
+          [-1, 6],
+          [-2, Buffer.from(x, 'base64url')],
+        ]),
+      );
+    }
     return cbor(
       new Map<Cbor, Cbor>([
         [1, 2],
@@ -148,8 +162,7 @@ function authenticatorData(doing: Doing, more: number): Buffer {
   return Buffer.concat([hash, Buffer.from([flags]), counter]);
 }
 
-async function register(doing: Partial<Doing> = {}) {
-  const authenticator = new Authenticator();
+async function register(doing: Partial<Doing> = {}, authenticator = new Authenticator()) {
   const challenge = newChallenge();
   const response = authenticator.create({ challenge: challenge.value, ...doing });
   const passkey = await verifyRegistration({ rp, challenge, nowMs, response, name: 'laptop' });
@@ -295,27 +308,30 @@ test('another passkey, another owner and another key are refused', async () => {
   expect(await reasonOf(login({ ...one, passkey: mixed }))).toBe('signature');
 });
 
-test('one flipped bit anywhere in what is signed, or in the signature, is refused', async () => {
-  const { authenticator, passkey } = await register();
-  const parts = fc.constantFrom('signature', 'authenticatorData', 'clientDataJSON');
-  await fc.assert(
-    fc.asyncProperty(parts, fc.nat(), async (part, place) => {
-      const challenge = newChallenge();
-      const made = authenticator.get({ challenge: challenge.value, counter: 9 });
-      const good = { rp, challenge, nowMs, response: made, passkey, userId: user.id };
-      expect((await verifyLogin(good)).counter).toBe(9);
-      const bytes = Buffer.from(
-        made.response[part as keyof typeof made.response] ?? '',
-        'base64url',
-      );
-      const bit = place % (bytes.length * 8);
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      const response = { ...made, response: { ...made.response, [part]: text(bytes) } };
-      await refusalOf(verifyLogin({ ...good, response }));
-    }),
-    { numRuns: 300, examples: [['signature', 7]] },
-  );
-});
+test.each(['ec', 'ed25519'] as const)(
+  'one flipped bit anywhere in what is signed, or in the signature, is refused: %s',
+  async (kind) => {
+    const { authenticator, passkey } = await register({}, new Authenticator(kind));
+    const parts = fc.constantFrom('signature', 'authenticatorData', 'clientDataJSON');
+    await fc.assert(
+      fc.asyncProperty(parts, fc.nat(), async (part, place) => {
+        const challenge = newChallenge();
+        const made = authenticator.get({ challenge: challenge.value, counter: 9 });
+        const good = { rp, challenge, nowMs, response: made, passkey, userId: user.id };
+        expect((await verifyLogin(good)).counter).toBe(9);
+        const bytes = Buffer.from(
+          made.response[part as keyof typeof made.response] ?? '',
+          'base64url',
+        );
+        const bit = place % (bytes.length * 8);
+        bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const response = { ...made, response: { ...made.response, [part]: text(bytes) } };
+        await refusalOf(verifyLogin({ ...good, response }));
+      }),
+      { numRuns: 300, examples: [['signature', 7]] },
+    );
+  },
+);
 
 test('a key that vouches for itself is taken, and one that comes with certificates is not', async () => {
   const known = await register({ attestation: 'self' });

@@ -106,6 +106,11 @@ test.each([
   'aaaabbbbccccdddd',
   'abcd1234abcd1234',
   '!@#$%^&*()!@#$%^',
+  'mnbvcxzxyzabcdef',
+  'uvwxyzabcdefyzabcxyzabc',
+  '123123123123123',
+  'Abababababababa',
+  'passwordpassword',
 ])('%j is no more than a pattern', async (password) => {
   expect(await ruleOf(password)).toBe('plain');
 });

@@ -39,7 +39,8 @@ export async function checkNewPassword(
   const normalised = normalisePassword(password);
   checkCharacters(normalised, check.minimum ?? leastCharacters.alone);
   checkNames(normalised, [check.username, ...(check.names ?? [])]);
-  if (isPlain(normalised)) {
+  const keys = [...normalised.toLowerCase()];
+  if (isRepetition(keys) || isPlain(keys)) {
     throw refused('plain', 'the password is only repetition or neighbours on the keyboard', {
       remedy: 'Use several words that do not belong together.',
     });
@@ -101,9 +102,9 @@ function checkNames(password: string, names: readonly string[]): void {
   }
 }
 
-/** Without case, width and accents' forms, as a guesser would try a name. */
+/** Without case and width, as a guesser would try a name. */
 function fold(text: string): string {
-  return text.normalize('NFKC').toLowerCase().normalize('NFKC');
+  return text.normalize('NFKC').toLowerCase();
 }
 
 /** Rows and columns of the usual keyboards, and what everybody can recite. Read both ways and round. */
@@ -142,9 +143,16 @@ for (const row of rows) {
 /** Runs of this length on average are no words: 1qaz2wsx3edc4rfv has four, correct horse none. */
 const plainRun = 4;
 
+/** Whether something comes at least twice and nothing else comes: 123123123, passwordpassword. */
+function isRepetition(keys: readonly string[]): boolean {
+  for (let period = 1; period <= keys.length / 2; period += 1) {
+    if (keys.every((key, index) => index < period || key === keys[index - period])) return true;
+  }
+  return false;
+}
+
 /** Whether a password is made of runs such as aaaa, 4321 and qwerty. */
-function isPlain(password: string): boolean {
-  const keys = [...password.toLowerCase()];
+function isPlain(keys: readonly string[]): boolean {
   let runs = 1;
   let step: ReturnType<typeof stepBetween>;
   for (let index = 1; index < keys.length; index += 1) {
