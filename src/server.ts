@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openRegistry, type AgentRegistry } from './agents/agents.ts';
-import { startBridge, type Bridge } from './api/api.ts';
-import { AppError, type Clock, type Config, type Log } from './base/base.ts';
+import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
+import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
   openCoordination,
   type Coordination,
   type CoordinationPart,
 } from './coordination/coordination.ts';
 import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
+import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
 /** What one process can be: the bridge answers HTTP, the worker drives runs. */
 export const roles = ['bridge', 'worker'] as const;
@@ -121,15 +122,28 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => part.stop(values.shutdownGraceMs, hurry.signal));
     let bridge: Bridge | undefined;
     if (active.includes('bridge')) {
+      step('opening identity');
+      const publicAddress = createPublicAddress(values.publicUrl);
+      const identity = await openIdentity({
+        database,
+        clock,
+        log,
+        masterKey: await readMasterKey(home, values.masterKey, log),
+        ownerToken: await readToken(home, log),
+        publicUrl: publicAddress.url,
+        settings: identitySettings(values),
+      });
+      closers.push(() => identity.close());
+      await giveAgentsPrincipals(identity, agents, log);
       step('opening the bridge');
-      const token = await readToken(home, log);
       bridge = await startBridge({
         coordination: part.runs,
         workStatus: part.status,
         agents,
         database,
         config,
-        token,
+        identity,
+        publicAddress,
         version,
         log,
         clock,
@@ -203,7 +217,30 @@ function running(
 
 /** The token that the command line shows to the bridge: 256 random bits, readable by its owner only. */
 async function readToken(home: string, log: Log): Promise<string> {
-  const path = join(home, 'token');
+  const token = await readSecret(join(home, 'token'), log);
+  if (token.length >= 32) return token;
+  throw new AppError('home_unusable', `${join(home, 'token')} holds no token`, {
+    remedy: 'Delete it; the next start makes a new one.',
+  });
+}
+
+/** What secrets in the database are sealed with. Losing it means new signing keys and new one-time codes. */
+async function readMasterKey(home: string, given: string, log: Log): Promise<Uint8Array> {
+  const path = join(home, 'master.key');
+  const text = given === '' ? await readSecret(path, log) : given;
+  const key = Buffer.from(text, 'base64url');
+  if (key.length === 32) return key;
+  throw new AppError(
+    'config_invalid',
+    `${given === '' ? path : 'CENTURIA_MASTER_KEY'} is no master key`,
+    {
+      remedy: 'It is 32 random bytes in base64, as `openssl rand -base64 32` gives them.',
+    },
+  );
+}
+
+/** A secret of the data folder; made when there is none. */
+async function readSecret(path: string, log: Log): Promise<string> {
   try {
     await writeFile(path, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   } catch (cause) {
@@ -215,14 +252,46 @@ async function readToken(home: string, log: Log): Promise<string> {
       await chmod(path, 0o600);
       log.warn(
         { path },
-        'the token could be read by others; now only by its owner. Delete it to get a new one',
+        'the secret could be read by others; now only by its owner. Delete it to get a new one',
       );
     }
   }
-  const token = (await readFile(path, 'utf8')).trim();
-  if (token.length >= 32) return token;
-  throw new AppError('home_unusable', `${path} holds no token`, {
-    remedy: 'Delete it; the next start makes a new one.',
+  return (await readFile(path, 'utf8')).trim();
+}
+
+const hourMs = 3_600_000;
+
+function identitySettings(values: Settings): IdentitySettings {
+  return {
+    redisUrl: values.redisUrl,
+    issuer: values.publicUrl,
+    signingAlgorithm: values.signingAlgorithm,
+    accessTokenMs: values.accessTokenSeconds * 1_000,
+    browserSessionMs: values.sessionHours * hourMs,
+    clientSessionMs: values.loginDays * 24 * hourMs,
+    keyRotationMs: values.keyRotationHours * hourMs,
+    keyOverlapMs: values.keyOverlapHours * hourMs,
+    passwordHashMs: values.passwordHashMs,
+    passwordQueue: values.passwordQueue,
+    loginAttempts: values.loginAttempts,
+    loginsPerMinute: values.loginsPerMinute,
+    requestsPerMinute: values.requestsPerMinute,
+    usualRequests: values.usualRequests,
+    breachedPasswords: values.breachedPasswords,
+  };
+}
+
+/** Every agent has a principal; one whose definition goes keeps it, so that what it did stays its own. */
+async function giveAgentsPrincipals(
+  identity: Identity,
+  agents: AgentRegistry,
+  log: Log,
+): Promise<void> {
+  await identity.principals.ensureAgents(agents.list().map(({ name }) => name));
+  agents.onChange(({ added }) => {
+    identity.principals
+      .ensureAgents(added)
+      .catch((error: unknown) => log.warn({ err: error, added }, 'agents have no principals yet'));
   });
 }
 

@@ -13,6 +13,7 @@ import {
   invokeSchema,
   type InvocationAnswer,
 } from './schemas.ts';
+import { mayRead, namedInPath } from './may.ts';
 import { idempotencyHeader, nameParam } from './parameters.ts';
 
 /** Agents: their definitions, states and problems, and calling one by hand. */
@@ -22,6 +23,7 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/agents',
     {
+      config: { action: 'agents.read', some: true },
       schema: {
         tags: ['agents'],
         operationId: 'listAgents',
@@ -30,7 +32,10 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
       },
     },
     async (request, reply) => {
-      const items = agents.list().map((agent) => agentRow(agents, agent, clock));
+      const items = agents
+        .list()
+        .filter(({ name }) => mayRead(request, 'agents.read', name))
+        .map((agent) => agentRow(agents, agent, clock));
       return sendTagged(request, reply, { items, count: items.length });
     },
   );
@@ -38,6 +43,7 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/agents/problems',
     {
+      config: { action: 'agents.read' },
       schema: {
         tags: ['agents'],
         operationId: 'listAgentProblems',
@@ -54,6 +60,7 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/agents/:name',
     {
+      config: { action: 'agents.read', resource: namedInPath },
       schema: {
         tags: ['agents'],
         operationId: 'getAgent',
@@ -79,6 +86,7 @@ function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): voi
   app.post(
     '/api/v1/agents/:name/invoke',
     {
+      config: { action: 'agents.execute', resource: namedInPath },
       schema: {
         tags: ['agents'],
         operationId: 'invokeAgent',

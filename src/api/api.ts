@@ -1,22 +1,23 @@
 /** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
 import { isIP, type AddressInfo } from 'node:net';
-import { AppError, systemClock, toAppError, type Clock, type Log } from '../base/base.ts';
+import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
 import { agentRoutes } from './agent-routes.ts';
 import { bridgeRoutes } from './bridge-routes.ts';
 import { createEventStreams } from './event-stream.ts';
 import { createGuard, displayHost } from './guard.ts';
 import { createHttp, type Http } from './http.ts';
+import { createPublicAddress } from './public-address.ts';
 import { registerOpenapi } from './openapi.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
 import { portHolder } from './port-holder.ts';
-import { defaultRateLimit, type RateLimit } from './rate-limit.ts';
 import { runEventRoutes } from './run-event-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import type { BridgeParts, RouteParts } from './parts.ts';
 
 export type { BridgeParts } from './parts.ts';
+export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './run-schemas.ts';
 export type * from './schemas.ts';
@@ -24,11 +25,6 @@ export type * from './schemas.ts';
 const mostLongPolls = 256;
 /** Each call by hand is a process or more. */
 const mostInvocations = 32;
-
-export interface BridgeOptions extends BridgeParts {
-  /** Requests an address may make; 12,000 in 60 s unless given. */
-  readonly rateLimit?: RateLimit;
-}
 
 export interface Bridge {
   readonly url: string;
@@ -45,20 +41,26 @@ export interface Bridge {
 }
 
 /** Listens for HTTP. Throws `port_in_use`, `denied` for a port of the system, `config_invalid` for an address that is not this machine's. */
-export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+export async function startBridge(options: BridgeParts): Promise<Bridge> {
   const { config, log, clock } = options;
   const { bridgeHost: host, bridgePort } = config.values;
   const closing = new AbortController();
   const state = { ready: false, port: bridgePort };
-  const guard = createGuard({ token: options.token, host, port: () => state.port, clock });
   const origin = () => `http://${displayHost(host)}:${state.port}`;
+  const guard = createGuard({
+    identity: options.identity,
+    host,
+    port: () => state.port,
+    publicUrl: options.publicAddress.url,
+    clock,
+  });
   const loginLink = () => `${origin()}/login?code=${guard.loginCode()}`;
 
   const app = createHttp({
     guard,
+    identity: options.identity,
+    publicUrl: options.publicAddress.url,
     log,
-    clock,
-    rateLimit: options.rateLimit ?? defaultRateLimit,
     isReady: () => state.ready && !closing.signal.aborted,
   });
   await addRoutes(app, {
@@ -73,6 +75,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   });
   await listen(app, host, bridgePort);
   state.port = (app.server.address() as AddressInfo).port;
+  options.publicAddress.listensOn(origin());
   log.info({ url: origin() }, 'bridge listens');
 
   let closed: Promise<void> | undefined;
@@ -93,12 +96,12 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
 /** The OpenAPI document of all routes, without a server: what `docs/reference` is generated from. */
 export async function openapiDocument(version: string): Promise<object> {
   // Routes only keep their parts for when they are called, and nothing is called here.
-  const parts = { version } as RouteParts;
+  const parts = { version, publicAddress: createPublicAddress('') } as RouteParts;
   const app = createHttp({
     guard: parts.guard,
+    identity: parts.identity,
+    publicUrl: parts.publicAddress.url,
     log: parts.log,
-    clock: systemClock,
-    rateLimit: defaultRateLimit,
     isReady: () => false,
   });
   await addRoutes(app, parts);
@@ -108,7 +111,7 @@ export async function openapiDocument(version: string): Promise<object> {
 
 async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   await registerOpenapi(app, parts.version);
-  pageRoutes(app, parts.guard);
+  pageRoutes(app, parts);
   bridgeRoutes(app, parts);
   systemRoutes(app, parts);
   agentRoutes(app, parts);

@@ -40,6 +40,7 @@ export function bridgeRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/agents',
     {
+      config: { action: 'agents.read' },
       schema: {
         tags: ['bridge'],
         operationId: 'getBridgeAgents',
@@ -61,6 +62,7 @@ export function bridgeRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/status',
     {
+      config: { action: 'status.read' },
       schema: {
         tags: ['bridge'],
         operationId: 'getBridgeStatus',

@@ -21,6 +21,8 @@ export interface EventSource {
   /** Called when the stream has a place and is about to send: the framework lets the response go. */
   begin(): void;
   follow(signal: AbortSignal): AsyncIterable<RunEvent>;
+  /** Calls back when the reader may read no longer; ask the returned function to stop. */
+  watch(onEnded: (why: string) => void): () => void;
   /** What the closing `end` event carries. */
   end(): Promise<unknown>;
 }
@@ -62,7 +64,11 @@ async function stream(
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   response.on('error', () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, closing]);
+  const refused = new AbortController();
+  const unwatch = source.watch((why) =>
+    refused.abort(new AppError('unauthenticated', `the stream ends: ${why}`)),
+  );
+  const signal = AbortSignal.any([gone.signal, closing, refused.signal]);
   response.setHeader('content-type', 'text/event-stream; charset=utf-8');
   response.setHeader('x-accel-buffering', 'no');
   response.writeHead(200);
@@ -88,6 +94,11 @@ async function stream(
     }
   } finally {
     clearInterval(heartbeat);
+    unwatch();
+    if (refused.signal.aborted && !response.writableNeedDrain) {
+      const problem = JSON.stringify(errorRecord(refused.signal.reason));
+      response.write(`event: problem\ndata: ${problem}\n\n`);
+    }
     if (closing.aborted && !gone.signal.aborted && !response.writableNeedDrain) {
       response.write(`: the server closes\nretry: ${reconnectMs}\n\n`);
     }

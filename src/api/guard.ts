@@ -1,92 +1,98 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { AppError, type Clock } from '../base/base.ts';
-
-/** Who asks: the holder of the data folder's token, or a browser that such a holder let in. */
-export interface Caller {
-  readonly kind: 'token' | 'session';
-  /** Names the credential in logs without giving it away. */
-  readonly id: string;
-}
+import type { Caller, Credential, Identity, Origin } from '../identity/identity.ts';
 
 /** What the guard reads of a request. */
 export interface Asked {
   readonly method: string;
   readonly headers: IncomingHttpHeaders;
+  /** The remote address. */
+  readonly ip: string;
+  /** Path and query. */
+  readonly url: string;
 }
 
 const loginCodeMs = 5 * 60_000;
 const mostLoginCodes = 20;
-const sessionMs = 12 * 3_600_000;
-const mostSessions = 100;
 
 export interface Guard {
   /** Refuses a Host that is not ours: a page elsewhere whose name was pointed at this address. Throws `misdirected`. */
   checkHost(asked: Asked): void;
-  /** Who asks. Throws `unauthenticated`, or `denied` for a browser's request from another page. */
-  whoAsks(asked: Asked): Caller;
-  /** A code that opens one browser session once, within five minutes. At most 20 wait; the oldest gives way. */
+  /**
+   * Who asks: an Authorization header, or a browser's cookie. Without a promise where memory knows.
+   * Throws what `callers.whoIs` does, `unauthenticated` without a credential, and `denied` for a
+   * browser's request from another page.
+   */
+  whoAsks(asked: Asked): Caller | Promise<Caller>;
+  originOf(asked: Asked): Origin;
+  /** A code that opens one browser session of the owner once, within five minutes. At most 20 wait; the oldest gives way. */
   loginCode(): string;
-  /** The `Set-Cookie` value of a new session, 12 hours; undefined when the code is unknown, used or too old. */
-  exchange(code: string): string | undefined;
+  /** The `Set-Cookie` value of a new session; undefined when the code is unknown, used or too old. */
+  exchange(code: string, asked: Asked): Promise<string | undefined>;
+  /** The `Set-Cookie` value that keeps a browser's access token; with no token, the one that removes it. */
+  sessionCookie(token: string, maxAgeSeconds: number): string;
 }
 
 export interface GuardOptions {
-  readonly token: string;
+  readonly identity: Pick<Identity, 'callers' | 'signIn'>;
   /** The address the server binds to, as configured. */
   readonly host: string;
   /** Known once the server listens. */
   readonly port: () => number;
+  /** Where people reach the server. */
+  readonly publicUrl: () => string;
   readonly clock: Clock;
 }
 
-/** The one place that knows credentials. Everything lives in memory: a restart ends browser sessions. */
-export function createGuard({ token, host, port, clock }: GuardOptions): Guard {
-  const tokenHash = hash(token);
-  const codes = new ExpiringSet(loginCodeMs, mostLoginCodes, clock);
-  const sessions = new ExpiringSet(sessionMs, mostSessions, clock);
+/** From HTTP to the question of identity: who asks? */
+export function createGuard({ identity, host, port, publicUrl, clock }: GuardOptions): Guard {
+  const codes = new ExpiringCodes(loginCodeMs, mostLoginCodes, clock);
   // Browsers keep one cookie jar for all ports of a host, so the port is part of the name.
   const cookieName = () => `centuria_session_${port()}`;
 
-  return {
+  const guard: Guard = {
     checkHost({ headers }) {
       const name = hostName(headers.host ?? '');
       if (name !== undefined && isOurs(name, host)) return;
+      const own = publicUrl();
+      if (name !== undefined && name === new URL(own).hostname) return;
       throw new AppError(
         'misdirected',
         `this server does not answer for Host ${name ?? '(none)'}`,
-        {
-          remedy: `Use http://${displayHost(host)}:${port()}/.`,
-        },
+        { remedy: `Use ${own}/, or set CENTURIA_PUBLIC_URL to the address that people use.` },
       );
     },
 
     whoAsks(asked) {
-      const { authorization, cookie } = asked.headers;
-      if (authorization !== undefined) {
-        const given = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization)?.[1];
-        if (given !== undefined && timingSafeEqual(hash(given), tokenHash)) {
-          return { kind: 'token', id: `token:${tokenHash.toString('hex', 0, 4)}` };
-        }
-        throw unauthenticated('the token is not the one of this data folder');
-      }
-      const session = readCookie(cookie, cookieName());
-      if (session === undefined) throw unauthenticated('a token is needed');
-      if (!sessions.has(session)) throw unauthenticated('the session has ended');
-      checkOrigin(asked);
-      return { kind: 'session', id: `session:${hash(session).toString('hex', 0, 4)}` };
+      const credential = credentialOf(asked, cookieName(), publicUrl);
+      const caller = identity.callers.whoIs(credential, guard.originOf(asked));
+      if (caller instanceof Promise) return caller.then((known) => within(known, asked, publicUrl));
+      return caller.audience === undefined ? caller : within(caller, asked, publicUrl);
     },
+
+    originOf: ({ ip, headers }) => ({ address: ip, userAgent: headers['user-agent'] ?? '' }),
 
     loginCode: () => codes.create(),
 
-    exchange(code) {
+    async exchange(code, asked) {
       if (!codes.take(code)) return undefined;
-      const attributes = `Path=/; HttpOnly; SameSite=Strict; Max-Age=${sessionMs / 1_000}`;
-      return `${cookieName()}=${sessions.create()}; ${attributes}`;
+      const { access } = await identity.callers.owner();
+      const tokens = await identity.signIn.open(access.userId, 'login_link', {
+        ...guard.originOf(asked),
+        as: 'browser',
+      });
+      return guard.sessionCookie(tokens.accessToken, tokens.expiresInSeconds);
+    },
+
+    sessionCookie(token, maxAgeSeconds) {
+      const secure = publicUrl().startsWith('https:') ? '; Secure' : '';
+      return `${cookieName()}=${token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeSeconds}${secure}`;
     },
   };
+  return guard;
 }
 
 /** How a browser or client on this machine reaches a server bound to `host`. */
@@ -95,10 +101,44 @@ export function displayHost(host: string): string {
   return isIP(host) === 6 ? `[${host}]` : host;
 }
 
+function credentialOf(asked: Asked, cookieName: string, publicUrl: () => string): Credential {
+  const { authorization, cookie } = asked.headers;
+  if (authorization === undefined) {
+    const token = readCookie(cookie, cookieName);
+    if (token === undefined) throw unauthenticated('a credential is needed');
+    checkOrigin(asked, publicUrl);
+    return { kind: 'cookie', token };
+  }
+  const [, scheme = '', token = ''] =
+    /^(Bearer|DPoP) +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
+  if (token === '')
+    throw unauthenticated('the Authorization header is not Bearer or DPoP and a token');
+  if (scheme.length === 'Bearer'.length) return { kind: 'bearer', token };
+  const proof = asked.headers['dpop'];
+  if (typeof proof !== 'string') {
+    throw new AppError('unauthenticated', 'one proof is needed beside a DPoP token', {
+      remedy: 'Send exactly one DPoP header (RFC 9449, section 4.1).',
+    });
+  }
+  const [path] = asked.url.split('?', 1);
+  return { kind: 'dpop', token, proof, method: asked.method, url: `${publicUrl()}${path ?? '/'}` };
+}
+
+/** A token for one resource (RFC 8707) opens nothing beside it. */
+function within(caller: Caller, { url }: Asked, publicUrl: () => string): Caller {
+  if (caller.audience === undefined) return caller;
+  const path = caller.audience.slice(publicUrl().length);
+  const [asked = '/'] = url.split('?', 1);
+  if (asked === path || asked.startsWith(path.endsWith('/') ? path : `${path}/`)) return caller;
+  throw new AppError('denied', `the token is for ${caller.audience} only`, {
+    remedy: 'Ask for a token for this resource.',
+  });
+}
+
 function unauthenticated(message: string): AppError {
   return new AppError('unauthenticated', message, {
     remedy:
-      'Programs send Authorization: Bearer with the token of the data folder; browsers open the link that `centuria open` prints.',
+      'Programs send Authorization: Bearer with an access token, an API key or the token of the data folder; browsers sign in at the page, or by the link that `centuria open` prints.',
   });
 }
 
@@ -106,14 +146,15 @@ function unauthenticated(message: string): AppError {
  * A cookie is sent by the browser, whoever made the page that asks: so what changes something must
  * come from our own page. Two ports of one host are the same *site*, so SameSite alone is not enough.
  */
-function checkOrigin({ method, headers }: Asked): void {
+export function checkOrigin({ method, headers }: Asked, publicUrl: () => string): void {
   const site = headers['sec-fetch-site'];
   const reads = method === 'GET' || method === 'HEAD';
   const sameOrigin =
     site === undefined
       ? headers.origin === undefined
         ? reads
-        : headers.origin === `http://${headers.host ?? ''}`
+        : headers.origin === `http://${headers.host ?? ''}` ||
+          headers.origin === new URL(publicUrl()).origin
       : site === 'same-origin' || (site === 'none' && reads);
   if (!sameOrigin) throw new AppError('denied', 'the request comes from another page');
 }
@@ -137,17 +178,13 @@ function isOurs(name: string, bound: string): boolean {
 function readCookie(header: string | undefined, name: string): string | undefined {
   for (const part of header?.split(';') ?? []) {
     const [key, value] = part.trim().split('=', 2);
-    if (key === name) return value;
+    if (key === name && value !== '') return value;
   }
   return undefined;
 }
 
-function hash(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
-
-/** Random names that hold for a while. Kept as hashes, so that a look-up's time says nothing of a name. */
-class ExpiringSet {
+/** Random codes that count once and for a while. Kept as hashes, so that a look-up's time says nothing of a code. */
+class ExpiringCodes {
   readonly #lifeMs: number;
   readonly #most: number;
   readonly #clock: Clock;
@@ -160,26 +197,22 @@ class ExpiringSet {
   }
 
   create(): string {
-    const name = randomBytes(32).toString('base64url');
-    this.#ends.set(hash(name).toString('hex'), this.#clock.monotonicMs() + this.#lifeMs);
+    const code = randomBytes(32).toString('base64url');
+    this.#ends.set(hash(code), this.#clock.monotonicMs() + this.#lifeMs);
     const oldest = this.#ends.keys().next();
     if (this.#ends.size > this.#most && oldest.value !== undefined) this.#ends.delete(oldest.value);
-    return name;
+    return code;
   }
 
-  has(name: string): boolean {
-    const key = hash(name).toString('hex');
+  /** Whether it counted; it counts no longer. */
+  take(code: string): boolean {
+    const key = hash(code);
     const end = this.#ends.get(key);
-    if (end === undefined) return false;
-    if (this.#clock.monotonicMs() < end) return true;
     this.#ends.delete(key);
-    return false;
+    return end !== undefined && this.#clock.monotonicMs() < end;
   }
+}
 
-  /** Whether it held; it holds no longer. */
-  take(name: string): boolean {
-    const held = this.has(name);
-    this.#ends.delete(hash(name).toString('hex'));
-    return held;
-  }
+function hash(code: string): string {
+  return createHash('sha256').update(code).digest('hex');
 }

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { AppError, type Clock, type Log } from '../base/base.ts';
-import type { Caller, Guard } from './guard.ts';
+import { AppError, type Log } from '../base/base.ts';
+import {
+  authorize,
+  authorizeSome,
+  deniedError,
+  isAction,
+  type Action,
+  type Caller,
+  type Identity,
+} from '../identity/identity.ts';
+import type { Guard } from './guard.ts';
 import { presentable, problemDocument, problemMediaType } from './problem.ts';
-import { createRateLimiter, type RateLimit } from './rate-limit.ts';
 import { parseJsonBody, setUpValidation } from './validate.ts';
 
 declare module 'fastify' {
@@ -15,8 +23,14 @@ declare module 'fastify' {
     trace: { readonly traceId: string; readonly parentId: string } | undefined;
   }
   interface FastifyContextConfig {
-    /** Answers without a credential. */
+    /** Answers without a credential. Every other route says in `action` what it asks. */
     readonly open?: boolean;
+    /** What the caller must be allowed; `self`: nothing, since it is about himself. */
+    readonly action?: Action | 'self';
+    /** The resource, where the address names it. */
+    readonly resource?: (request: FastifyRequest) => string | undefined;
+    /** It is enough that the action is allowed on something: the route looks at each thing by itself. */
+    readonly some?: boolean;
     /** Answers while the server starts or stops, and is not counted against the rate limit. */
     readonly always?: boolean;
   }
@@ -26,9 +40,9 @@ const bodyLimitBytes = 1024 * 1024;
 
 export interface HttpParts {
   readonly guard: Guard;
+  readonly identity: Pick<Identity, 'limits' | 'events'>;
+  readonly publicUrl: () => string;
   readonly log: Log;
-  readonly clock: Clock;
-  readonly rateLimit: RateLimit;
   /** Whether requests that change something are taken. */
   readonly isReady: () => boolean;
 }
@@ -44,7 +58,7 @@ export function createHttp(parts: HttpParts) {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 512 },
     genReqId: (request) => requestId(request.headers['x-request-id']),
-    frameworkErrors: (error, request, reply) => answerError(parts.log, error, request, reply),
+    frameworkErrors: (error, request, reply) => answerError(parts, error, request, reply),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, answering),
   }).withTypeProvider<TypeBoxTypeProvider>();
   // A socket that sends its headers byte by byte is let go; Fastify turns Node's own bound off.
@@ -63,7 +77,7 @@ export function createHttp(parts: HttpParts) {
   app.decorateRequest('caller', undefined);
   app.decorateRequest('trace', undefined);
   setUpRequests(app, parts);
-  app.setErrorHandler((error, request, reply) => answerError(parts.log, error, request, reply));
+  app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
   setUpNotFound(app);
   return app;
 }
@@ -96,32 +110,33 @@ function setUpParsing(app: FastifyInstance): void {
   });
 }
 
-function setUpRequests(app: FastifyInstance, { guard, log, clock, rateLimit, isReady }: HttpParts) {
-  const limiter = createRateLimiter(rateLimit, clock);
+const commonHeaders = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+};
 
-  app.addHook('onRequest', async (request, reply) => {
-    const { open, always } = request.routeOptions.config;
-    request.trace = traceOf(request.headers['traceparent']);
-    void reply.headers({
-      'x-request-id': request.id,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
-      'cross-origin-resource-policy': 'same-origin',
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'cache-control': 'no-store',
-    });
-    guard.checkHost(request);
-    if (always !== true) {
-      void reply.header('ratelimit-policy', limiter.policy);
-      const state = limiter.count(request.ip);
-      void reply.header('ratelimit', `"address";r=${state.remaining};t=${state.resetSeconds}`);
-    }
-    if (open !== true) request.caller = guard.whoAsks(request);
-    const changes = request.method !== 'GET' && request.method !== 'HEAD';
-    if (changes && !isReady() && !request.is404) {
-      throw new AppError('unavailable', 'Centuria is starting or stopping', {
-        remedy: 'Try again in a moment.',
-      });
+function setUpRequests(app: FastifyInstance, parts: HttpParts) {
+  const { log } = parts;
+  app.addHook('onRoute', ({ config, url }) => {
+    if (config?.open === true || config?.action !== undefined) return;
+    throw new Error(`the route ${url} does not say what the caller must be allowed`);
+  });
+
+  // With callbacks, since most requests are let in without waiting for anything.
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      const caller = receive(request, reply, parts);
+      const admitted =
+        caller instanceof Promise
+          ? caller.then((known) => admit(request, known, parts))
+          : caller && admit(request, caller, parts);
+      if (admitted === undefined) done();
+      else admitted.then(() => done(), done);
+    } catch (error) {
+      done(error as Error);
     }
   });
 
@@ -142,24 +157,83 @@ function setUpRequests(app: FastifyInstance, { guard, log, clock, rateLimit, isR
   });
 }
 
+/** What holds before it is known who asks; the caller where the route wants one. */
+function receive(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { guard, identity, isReady }: HttpParts,
+): Caller | Promise<Caller> | undefined {
+  const { open, always } = request.routeOptions.config;
+  request.trace = traceOf(request.headers['traceparent']);
+  void reply.header('x-request-id', request.id).headers(commonHeaders);
+  guard.checkHost(request);
+  if (always !== true) {
+    const { limit } = identity.limits.addressPolicy;
+    void reply.header('ratelimit-policy', `"address";q=${limit};w=60`);
+    const { remaining, resetMs } = identity.limits.address(request.ip);
+    const resetSeconds = Math.max(1, Math.ceil(resetMs / 1_000));
+    void reply.header('ratelimit', `"address";r=${remaining};t=${resetSeconds}`);
+  }
+  const changes = request.method !== 'GET' && request.method !== 'HEAD';
+  if (changes && !isReady() && !request.is404) {
+    throw new AppError('unavailable', 'Centuria is starting or stopping', {
+      remedy: 'Try again in a moment.',
+    });
+  }
+  return open === true ? undefined : guard.whoAsks(request);
+}
+
+/** The same question for every route: may this caller do this, to that? */
+function admit(
+  request: FastifyRequest,
+  caller: Caller,
+  { guard, identity }: HttpParts,
+): undefined | Promise<undefined> {
+  request.caller = caller;
+  const { action, resource, some } = request.routeOptions.config;
+  if (action !== undefined && action !== 'self') {
+    const on = resource?.(request);
+    const decision = some === true ? authorizeSome(caller, action) : authorize(caller, action, on);
+    if (!decision.allowed) throw deniedError(caller, action, on, decision);
+  }
+  if (caller.limit === undefined) return undefined;
+  return identity.limits.caller(caller, guard.originOf(request));
+}
+
+/** Refusals are told to whoever watches over security, wherever in a route they were found. */
+function recordDenial(
+  error: AppError,
+  request: FastifyRequest,
+  { guard, identity }: HttpParts,
+): void {
+  const { action, resource } = error.details;
+  if (error.code !== 'denied' || request.caller === undefined) return;
+  if (typeof action !== 'string' || !isAction(action)) return;
+  const on = typeof resource === 'string' ? resource : undefined;
+  const decision = { allowed: false, reason: error.message };
+  identity.events.denied(request.caller, action, on, decision, guard.originOf(request));
+}
+
 function answerError(
-  log: Log,
+  parts: HttpParts,
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const error = presentable(thrown);
   if (error.status >= 500) {
-    log.error({ requestId: request.id, path: pathOf(request), err: error }, 'request failed');
+    parts.log.error({ requestId: request.id, path: pathOf(request), err: error }, 'request failed');
   }
-  if (error.code === 'unauthenticated') {
+  recordDenial(error, request, parts);
+  if (error.status === 401) {
     const given = request.headers.authorization !== undefined;
-    const challenge = `Bearer realm="centuria"${given ? ', error="invalid_token"' : ''}`;
+    const metadata = `${parts.publicUrl()}/.well-known/oauth-protected-resource`;
+    const challenge = `Bearer realm="centuria", resource_metadata="${metadata}"${given ? ', error="invalid_token"' : ''}`;
     void reply.header('www-authenticate', challenge);
   }
-  const reset = error.details['resetSeconds'];
+  const retryAfter = error.details['retryAfterSeconds'];
   if (error.status === 429 || error.status === 503) {
-    void reply.header('retry-after', typeof reset === 'number' ? reset : 1);
+    void reply.header('retry-after', typeof retryAfter === 'number' ? retryAfter : 1);
   }
   return reply
     .code(error.status)

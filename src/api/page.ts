@@ -73,7 +73,7 @@ export function pageRoutes(app: Http, guard: Guard): void {
   // No HEAD: what only looks at a link must not use it up.
   app.get('/login', { ...open, ...hidden, exposeHeadRoute: false }, async (request, reply) => {
     const { code } = request.query as Readonly<Record<string, unknown>>;
-    const cookie = typeof code === 'string' ? guard.exchange(code) : undefined;
+    const cookie = typeof code === 'string' ? await guard.exchange(code, request) : undefined;
     if (cookie !== undefined) return reply.header('set-cookie', cookie).redirect('/', 303);
     // The page says what to do; the status says that nobody was let in.
     if (/\btext\/html\b/.test(request.headers.accept ?? '')) {

@@ -2,9 +2,11 @@ import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Config, Log } from '../base/base.ts';
 import type { Coordination, CoordinationPart } from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
+import type { Identity } from '../identity/identity.ts';
 import type { EventStreams } from './event-stream.ts';
 import type { Guard } from './guard.ts';
 import type { Places } from './places.ts';
+import type { PublicAddress } from './public-address.ts';
 
 /** What the routes call. */
 export interface BridgeParts {
@@ -14,8 +16,8 @@ export interface BridgeParts {
   readonly agents: AgentRegistry;
   readonly database: Database;
   readonly config: Config;
-  /** The token of the data folder: whoever holds it may do everything. */
-  readonly token: string;
+  readonly identity: Identity;
+  readonly publicAddress: PublicAddress;
   readonly version: string;
   readonly log: Log;
   readonly clock: Clock;

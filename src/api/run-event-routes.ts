@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { RunDetail } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
 import type { Http } from './http.ts';
+import { assertMay, callerOf } from './may.ts';
 import { leftSignal } from './left.ts';
 import { runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
@@ -17,6 +18,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/runs/:id/events',
     {
+      config: { action: 'runs.read', some: true },
       exposeHeadRoute: false,
       schema: {
         tags: ['runs'],
@@ -38,8 +40,10 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
     async (request, reply) => {
       const id = runId(request.params.id);
       const after = request.query.after ?? 0;
+      const { workflow } = await parts.coordination.get(id);
+      assertMay(request, 'runs.read', workflow);
       void reply.header('vary', 'accept');
-      if (wantsStream(request)) return sendStream(request, reply, parts, id, after);
+      if (wantsStream(request)) return sendStream(request, reply, parts, { id, workflow }, after);
       const items = await parts.coordination.events(id, after, request.query.limit ?? 200);
       return { items, nextAfter: items.at(-1)?.seq ?? after };
     },
@@ -48,6 +52,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/runs/:id/wait',
     {
+      config: { action: 'runs.read', some: true },
       exposeHeadRoute: false,
       schema: {
         tags: ['runs'],
@@ -67,6 +72,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
     },
     async (request, reply) => {
       const id = runId(request.params.id);
+      assertMay(request, 'runs.read', (await parts.coordination.get(id)).workflow);
       const waitMs = (request.query.timeoutSeconds ?? defaultWaitSeconds) * 1_000;
       const left = leftSignal(reply.raw);
       const run = await parts.longPolls.hold(() => waitForEnd(parts, id, waitMs, left));
@@ -111,8 +117,8 @@ function wantsStream(request: FastifyRequest): boolean {
 async function sendStream(
   request: FastifyRequest,
   reply: FastifyReply,
-  { coordination, streams }: RouteParts,
-  id: string,
+  { coordination, identity, streams }: RouteParts,
+  { id, workflow }: { id: string; workflow: string },
   after: number,
 ): Promise<FastifyReply> {
   const start = resumeAfter(request.headers['last-event-id']) ?? after;
@@ -128,6 +134,12 @@ async function sendStream(
       return { status, lastSeq };
     },
     begin: () => reply.hijack(),
+    watch: (onEnded) =>
+      identity.callers.watch(
+        callerOf(request),
+        { action: 'runs.read', resource: workflow },
+        onEnded,
+      ),
   });
   return reply;
 }

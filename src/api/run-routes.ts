@@ -1,8 +1,10 @@
 import { Type } from 'typebox';
 import { AppError, isId, suggest } from '../base/base.ts';
 import { answers } from './answers.ts';
+import { assertAllowed, type Caller } from '../identity/identity.ts';
 import { sendTagged } from './etag.ts';
 import type { Http } from './http.ts';
+import { assertMay, callerOf, mayRead, namedInPath } from './may.ts';
 import { cursorText, idempotencyHeader, nameParam, plainText, runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { oneOf } from './schema-terms.ts';
@@ -30,6 +32,7 @@ function workflowRoutes(app: Http, { coordination }: RouteParts): void {
   app.get(
     '/api/v1/workflows',
     {
+      config: { action: 'workflows.read', some: true },
       schema: {
         tags: ['workflows'],
         operationId: 'listWorkflows',
@@ -39,13 +42,15 @@ function workflowRoutes(app: Http, { coordination }: RouteParts): void {
     },
     async (request, reply) => {
       const { definitions, problems } = await coordination.workflows();
-      return sendTagged(request, reply, { items: definitions, problems });
+      const items = definitions.filter(({ name }) => mayRead(request, 'workflows.read', name));
+      return sendTagged(request, reply, { items, problems });
     },
   );
 
   app.get(
     '/api/v1/workflows/:name',
     {
+      config: { action: 'workflows.read', resource: namedInPath },
       schema: {
         tags: ['workflows'],
         operationId: 'getWorkflow',
@@ -75,6 +80,7 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
   app.post(
     '/api/v1/runs',
     {
+      config: { action: 'workflows.execute', some: true },
       schema: {
         tags: ['runs'],
         operationId: 'startRun',
@@ -94,6 +100,7 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
     },
     async (request, reply) => {
       const { workflow, input, priority } = request.body;
+      assertMay(request, 'workflows.execute', workflow);
       const idempotencyKey = request.headers['idempotency-key'];
       const start = {
         workflow,
@@ -112,6 +119,7 @@ function readRoutes(app: Http, { coordination }: RouteParts): void {
   app.get(
     '/api/v1/runs',
     {
+      config: { action: 'runs.read', some: true },
       schema: {
         tags: ['runs'],
         operationId: 'listRuns',
@@ -128,12 +136,19 @@ function readRoutes(app: Http, { coordination }: RouteParts): void {
         response: answers({ 200: runPageSchema }),
       },
     },
-    (request) => coordination.list(request.query),
+    (request) => {
+      const caller = callerOf(request);
+      const { workflow } = request.query;
+      if (workflow !== undefined) assertMay(request, 'runs.read', workflow);
+      else assertAllowed(caller, 'runs.read');
+      return coordination.list(request.query);
+    },
   );
 
   app.get(
     '/api/v1/runs/:id',
     {
+      config: { action: 'runs.read', some: true },
       schema: {
         tags: ['runs'],
         operationId: 'getRun',
@@ -142,7 +157,11 @@ function readRoutes(app: Http, { coordination }: RouteParts): void {
         response: answers({ 200: runDetailSchema }),
       },
     },
-    (request) => coordination.get(runId(request.params.id)),
+    async (request) => {
+      const run = await coordination.get(runId(request.params.id));
+      assertMay(request, 'runs.read', run.workflow);
+      return run;
+    },
   );
 }
 
@@ -150,6 +169,7 @@ function changeRoutes(app: Http, { coordination }: RouteParts): void {
   app.post(
     '/api/v1/runs/:id/cancel',
     {
+      config: { action: 'runs.write', some: true },
       schema: {
         tags: ['runs'],
         operationId: 'cancelRun',
@@ -161,13 +181,15 @@ function changeRoutes(app: Http, { coordination }: RouteParts): void {
     },
     async (request, reply) => {
       const reason = request.body.reason ?? 'asked for over HTTP';
-      return reply.code(202).send(await coordination.cancel(runId(request.params.id), reason));
+      const id = await changeable(request, coordination);
+      return reply.code(202).send(await coordination.cancel(id, reason));
     },
   );
 
   app.post(
     '/api/v1/runs/:id/retry',
     {
+      config: { action: 'runs.write', some: true },
       schema: {
         tags: ['runs'],
         operationId: 'retryRun',
@@ -177,8 +199,19 @@ function changeRoutes(app: Http, { coordination }: RouteParts): void {
       },
     },
     async (request, reply) =>
-      reply.code(202).send(await coordination.retry(runId(request.params.id))),
+      reply.code(202).send(await coordination.retry(await changeable(request, coordination))),
   );
+}
+
+/** The id of a run that the caller may change. */
+async function changeable(
+  request: { readonly caller: Caller | undefined; readonly params: { readonly id: string } },
+  coordination: RouteParts['coordination'],
+): Promise<string> {
+  const id = runId(request.params.id);
+  const { workflow } = await coordination.get(id);
+  assertMay(request, 'runs.write', workflow);
+  return id;
 }
 
 /** The id of a run in lower case; what can not be one names no run. */

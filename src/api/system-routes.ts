@@ -18,6 +18,7 @@ export function systemRoutes(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/system/status',
     {
+      config: { action: 'status.read' },
       schema: {
         tags: ['system'],
         operationId: 'getSystemStatus',
@@ -60,6 +61,7 @@ export function systemRoutes(app: Http, parts: RouteParts): void {
   app.post(
     '/api/v1/login-links',
     {
+      config: { action: 'self' },
       schema: {
         tags: ['system'],
         operationId: 'createLoginLink',
@@ -69,8 +71,8 @@ export function systemRoutes(app: Http, parts: RouteParts): void {
     },
     async (request, reply) => {
       // A session that could make sessions would never end.
-      if (request.caller?.kind !== 'token') {
-        throw new AppError('denied', 'a browser session can not make login links', {
+      if (request.caller?.kind !== 'owner') {
+        throw new AppError('denied', 'only the token of the data folder makes login links', {
           remedy: 'Run `centuria open` where the data folder is.',
         });
       }

@@ -74,6 +74,102 @@ export const settings = {
       'Folders of workflows beside the shipped ones, colon-separated in the environment.',
     default: [],
   }),
+  publicUrl: setting({
+    schema: Type.String({ pattern: '^$|^https?://[^/?#@]+/*$' }),
+    env: 'CENTURIA_PUBLIC_URL',
+    description:
+      'Where people and agents reach the bridge, when that is not where it binds: behind a proxy, for instance. Passkeys and tokens for one resource depend on it.',
+    default: '',
+  }),
+  masterKey: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_MASTER_KEY',
+    description:
+      'What signing keys and one-time secrets in the database are sealed with: 32 bytes in base64. Empty: master.key in the data folder, made at the first start.',
+    default: '',
+    secret: true,
+  }),
+  signingAlgorithm: setting({
+    schema: Type.Union([Type.Literal('ES256'), Type.Literal('EdDSA'), Type.Literal('HS256')]),
+    env: 'CENTURIA_SIGNING_ALGORITHM',
+    description: 'How tokens are signed from the next key on: ES256, EdDSA or HS256.',
+    default: 'ES256',
+  }),
+  accessTokenSeconds: setting({
+    schema: Type.Integer({ minimum: 30, maximum: 86_400 }),
+    env: 'CENTURIA_ACCESS_TOKEN_SECONDS',
+    description: 'How long an access token of a client counts; it is refreshed after that.',
+    default: 900,
+  }),
+  sessionHours: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 24 }),
+    env: 'CENTURIA_SESSION_HOURS',
+    description: 'How long a browser stays signed in, hours.',
+    default: 12,
+  }),
+  loginDays: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 365 }),
+    env: 'CENTURIA_LOGIN_DAYS',
+    description: 'How long a client with a refresh token stays signed in, days.',
+    default: 30,
+  }),
+  keyRotationHours: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 8_760 }),
+    env: 'CENTURIA_KEY_ROTATION_HOURS',
+    description: 'How long a signing key signs, hours; then the next one does.',
+    default: 168,
+  }),
+  keyOverlapHours: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 168 }),
+    env: 'CENTURIA_KEY_OVERLAP_HOURS',
+    description: 'How long a key goes on verifying after it has signed its last, hours.',
+    default: 24,
+  }),
+  passwordHashMs: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 1_000 }),
+    env: 'CENTURIA_PASSWORD_HASH_MS',
+    description:
+      'What one password hash shall cost, milliseconds of a processor, measured at the first start; never less than 19 MiB and two passes.',
+    default: 20,
+  }),
+  passwordQueue: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 10_000 }),
+    env: 'CENTURIA_PASSWORD_QUEUE',
+    description: 'Logins that may wait for their hash; one more is answered with 429.',
+    default: 64,
+  }),
+  loginAttempts: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 100 }),
+    env: 'CENTURIA_LOGIN_ATTEMPTS',
+    description: 'Wrong passwords for one name until it is locked, for a minute at first.',
+    default: 10,
+  }),
+  loginsPerMinute: setting({
+    schema: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    env: 'CENTURIA_LOGINS_PER_MINUTE',
+    description: 'Logins that one address may try in a minute.',
+    default: 120,
+  }),
+  requestsPerMinute: setting({
+    schema: Type.Integer({ minimum: 60, maximum: 100_000_000 }),
+    env: 'CENTURIA_REQUESTS_PER_MINUTE',
+    description: 'Requests that one address may make in a minute.',
+    default: 12_000,
+  }),
+  usualRequests: setting({
+    schema: Type.Integer({ minimum: 10, maximum: 100_000_000 }),
+    env: 'CENTURIA_USUAL_REQUESTS',
+    description:
+      'Requests of one address in ten seconds that are usual; at five times as many it is blocked for five minutes.',
+    default: 10_000,
+  }),
+  breachedPasswords: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_BREACHED_PASSWORDS',
+    description:
+      'A sorted file, or a folder of range files, with the SHA-1 hashes of leaked passwords, as the downloader of haveibeenpwned makes them. Empty: new passwords are not compared with leaked ones.',
+    default: '',
+  }),
   workerConcurrency: setting({
     schema: Type.Integer({ minimum: 0, maximum: 10_000 }),
     env: 'CENTURIA_WORKER_CONCURRENCY',

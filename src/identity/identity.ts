@@ -62,13 +62,13 @@ export {
   actionNamed,
   actions,
   actionsIn,
+  isAction,
   maskValue,
   registry,
   registryVersion,
   type Action,
   type Mask,
 } from './permissions.ts';
-
 
 export interface Identity {
   readonly callers: Callers;
