@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 0bab7e2dcf22fd196929b61562942b4f6949b2f1d5366615beb5c14851e1493f.
+-- Of sources with SHA-256 b1a215e6c44e67af72a4673ab1333d96b7c31854ca0ba50c45ac1a9f01f457ed.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -459,7 +459,7 @@ create table security_events (
   authentication_ms real,
   database_ms real,
   constraint security_events_pkey PRIMARY KEY (event_id),
-  constraint security_events_event_type_check CHECK ((event_type = ANY (ARRAY['login_success'::text, 'login_failure'::text, 'token_issued'::text, 'token_expired'::text, 'permission_denied'::text, 'rate_limit_exceeded'::text, 'ddos_detected'::text, 'key_rotated'::text, 'tls_handshake'::text, 'hmac_failure'::text, 'account_locked'::text, 'password_changed'::text, 'role_assigned'::text, 'suspicious_activity'::text]))),
+  constraint security_events_event_type_check CHECK ((event_type = ANY (ARRAY['login_success'::text, 'login_failure'::text, 'token_issued'::text, 'token_expired'::text, 'permission_denied'::text, 'rate_limit_exceeded'::text, 'ddos_detected'::text, 'key_rotated'::text, 'tls_handshake'::text, 'hmac_failure'::text, 'account_locked'::text, 'password_changed'::text, 'role_assigned'::text, 'suspicious_activity'::text, 'principal_changed'::text, 'role_changed'::text, 'credential_changed'::text, 'session_ended'::text]))),
   constraint security_events_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
   constraint security_events_severity_check CHECK (((severity >= 1) AND (severity <= 5)))
 );
@@ -481,13 +481,6 @@ create table signing_keys (
   constraint signing_keys_check CHECK (((signs_from < signs_until) AND (signs_until <= verifies_until)))
 );
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
-
-create table used_nonces (
-  nonce_hash bytea not null,
-  until timestamp with time zone not null,
-  constraint used_nonces_pkey PRIMARY KEY (nonce_hash)
-);
-CREATE INDEX used_nonces_by_end ON public.used_nonces USING btree (until);
 
 create table user_profiles (
   user_id uuid not null,
@@ -640,6 +633,39 @@ UNION ALL
     'client connections'::text AS unit
    FROM pg_stat_activity
   WHERE pg_stat_activity.backend_type = 'client backend'::text;
+
+create view principal_details as
+ SELECT u.user_id,
+    u.username,
+    u.kind,
+    u.status,
+    COALESCE(p.display_name, ''::text) AS display_name,
+    p.email,
+    ( SELECT COALESCE(json_agg(json_build_object('name', r.role_name, 'expiresAt', a.expires_at) ORDER BY r.role_level, r.role_name), '[]'::json) AS "coalesce"
+           FROM user_roles a
+             JOIN roles r ON r.role_id = a.role_id
+          WHERE a.user_id = u.user_id AND (a.expires_at IS NULL OR a.expires_at > now())) AS roles,
+    COALESCE(( SELECT bit_or(g.permission_value) AS bit_or
+           FROM user_grants g
+          WHERE g.user_id = u.user_id AND g.resource_pattern = '*'::text), 0::bigint) AS permission_bitmask,
+    u.password_hash IS NOT NULL AS has_password,
+    u.must_change_password,
+    u.totp_secret IS NOT NULL AS has_totp,
+    ( SELECT count(*)::integer AS count
+           FROM passkeys k
+          WHERE k.user_id = u.user_id) AS passkeys,
+    COALESCE(( SELECT t.failed_attempts
+           FROM login_attempts t
+          WHERE t.username = u.username), 0) AS failed_attempts,
+    ( SELECT t.locked_until
+           FROM login_attempts t
+          WHERE t.username = u.username AND t.locked_until > now()) AS locked_until,
+    u.created_at,
+    ( SELECT max(s.created_at) AS max
+           FROM user_sessions s
+          WHERE s.user_id = u.user_id) AS last_login_at
+   FROM users u
+     LEFT JOIN user_profiles p ON p.user_id = u.user_id;
 
 create view user_grants as
  SELECT u.user_id,
