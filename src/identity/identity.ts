@@ -70,6 +70,8 @@ export {
   type Mask,
 } from './permissions.ts';
 
+export { openIdentity, ownerName } from './open.ts';
+
 export interface Identity {
   readonly callers: Callers;
   readonly limits: RequestLimits;

@@ -1,0 +1,413 @@
+/** Proving who one is: passwords, second factors, passkeys; and the sessions that come of it. */
+import { AppError, newId } from '../base/base.ts';
+import {
+  countTry,
+  forgetTries,
+  selectPasskey,
+  selectPasskeysOf,
+  selectSecondFactor,
+  updatePasswordHash,
+  usePasskey,
+  useRecoveryCode,
+  useTotpStep,
+  type PasskeyRow,
+} from './credential-queries.ts';
+import type { IssuedTokens, Origin, SignIn, SignInRequest, SignInResult } from './doors.ts';
+import { issueAccessToken, newRefreshToken, secretHash, type IssueParts } from './issue.ts';
+import type { LimitPolicy, RateLimiter } from './limits.ts';
+import { foldName } from './names.ts';
+import { checkTotp, recoveryCodeHash } from './one-time-codes.ts';
+import {
+  loginOptions,
+  verifyLogin,
+  type Challenge,
+  type Passkey,
+  type RelyingParty,
+} from './passkeys.ts';
+import type { Parts } from './parts.ts';
+import { assessLogin, type Risk } from './risk.ts';
+import { checkScope } from './scope.ts';
+import {
+  insertSession,
+  judgePassword,
+  selectLoginFacts,
+  useRefreshToken,
+  type LockRules,
+  type LoginFacts,
+  type NewSession,
+} from './session-queries.ts';
+import type { SingleUse } from './single-use.ts';
+
+export interface SignInParts extends Parts, IssueParts {
+  readonly limits: RateLimiter;
+  readonly singleUse: SingleUse;
+  readonly relyingParty: () => RelyingParty;
+  readonly rules: LockRules;
+  /** Logins that one address may try. */
+  readonly addressPolicy: LimitPolicy;
+  readonly accessTokenMs: number;
+  readonly browserSessionMs: number;
+  readonly clientSessionMs: number;
+  readonly onLimited: (what: string, origin: Origin) => void;
+}
+
+type How = Omit<SignInRequest, 'username' | 'password'>;
+
+const ticketMs = 5 * 60_000;
+/** The client of sessions that no OAuth client asked for. */
+const ownClient = 'centuria-cli';
+
+export function createSignIn(parts: SignInParts): SignIn {
+  const { database, clock, directory, hasher, limits } = parts;
+
+  async function checkAddress(origin: Origin): Promise<void> {
+    if (origin.address === null) return;
+    const verdict = await limits.take(parts.addressPolicy, origin.address);
+    if (verdict.allowed) return;
+    parts.onLimited(parts.addressPolicy.name, origin);
+    throw tooMany('too many logins from this address', verdict.retryAfterMs);
+  }
+
+  async function password(request: SignInRequest): Promise<SignInResult> {
+    const startedMs = clock.monotonicMs();
+    const username = foldName(request.username.slice(0, 1_000)).trim().slice(0, 63);
+    const [, [facts]] = await Promise.all([
+      checkAddress(request),
+      database.query(selectLoginFacts(username, request.address)),
+    ]);
+    if (facts === undefined) throw new AppError('internal', 'a login has no facts');
+    // Nothing is hashed for a locked name: that would be work for whoever attacks it.
+    if (facts.locked_for_ms !== null) throw locked(facts.locked_for_ms);
+    const stored = facts.password_hash ?? hasher.decoy(username);
+    const computed = await hasher.recompute(request.password, stored);
+    const methods = await secondFactorsOf(facts);
+    const session = newSession(request, 'password');
+    const [judged] = await database.query(
+      judgePassword(
+        facts.password_hash === null ? '' : computed,
+        parts.rules,
+        methods.length === 0,
+        session.row,
+        {
+          username,
+          ...riskOf(assessLogin(facts, new Date(clock.nowMs()))),
+          spentMs: clock.monotonicMs() - startedMs,
+        },
+      ),
+    );
+    if (judged?.outcome === 'locked') throw locked(judged.locked_for_ms ?? 0);
+    if (judged?.outcome !== 'ok' || judged.judged_user === null) throw wrongPassword();
+    if (hasher.needsRehash(stored)) void rehash(judged.judged_user, request.password, stored);
+    if (methods.length > 0) {
+      const ticket = makeTicket(judged.judged_user, username, request);
+      if (request.code !== undefined) return secondFactor(ticket, request.code, request);
+      return { outcome: 'second_factor', ticket, methods };
+    }
+    const tokens = await tokensOf(judged.judged_user, session, request);
+    return {
+      outcome: 'signed_in',
+      username,
+      tokens,
+      mustChangePassword: facts.must_change_password,
+    };
+  }
+
+  async function secondFactorsOf(
+    facts: LoginFacts,
+  ): Promise<('totp' | 'passkey' | 'recovery_code')[]> {
+    if (!facts.has_totp) return [];
+    const keys =
+      facts.user_id === null ? [] : await database.query(selectPasskeysOf(facts.user_id));
+    return ['totp', ...(keys.length > 0 ? (['passkey'] as const) : []), 'recovery_code'];
+  }
+
+  /** With the present parameters, behind whoever waits for a login. */
+  async function rehash(userId: string, text: string, before: string): Promise<void> {
+    try {
+      const after = await hasher.hash(text);
+      await database.query(updatePasswordHash(userId, before, after));
+    } catch (error) {
+      parts.log.debug(
+        { err: error, userId },
+        'a password was not hashed again; the next login will',
+      );
+    }
+  }
+
+  interface Ticket {
+    readonly userId: string;
+    readonly username: string;
+    readonly untilMs: number;
+    readonly how: How;
+  }
+
+  function makeTicket(userId: string, username: string, request: SignInRequest): string {
+    const { password: _password, username: _username, ...how } = request;
+    const ticket: Ticket = { userId, username, untilMs: clock.nowMs() + ticketMs, how };
+    const sealed = parts.sealer.seal(Buffer.from(JSON.stringify(ticket)), 'sign-in ticket');
+    return Buffer.from(sealed).toString('base64url');
+  }
+
+  function readTicket(text: string): Ticket {
+    try {
+      const plain = parts.sealer.open(Buffer.from(text, 'base64url'), 'sign-in ticket');
+      const ticket = JSON.parse(Buffer.from(plain).toString()) as Ticket;
+      if (ticket.untilMs > clock.nowMs()) return ticket;
+    } catch {
+      // Told below: whoever sends a ticket of his own making learns nothing about why.
+    }
+    throw new AppError('unauthenticated', 'the sign-in took too long or was not begun here', {
+      remedy: 'Begin again with the password.',
+    });
+  }
+
+  async function secondFactor(text: string, code: string, origin: Origin): Promise<SignInResult> {
+    const startedMs = clock.monotonicMs();
+    const { userId, username, how } = readTicket(text);
+    await checkAddress(origin);
+    const [counted] = await database.query(countTry(username, parts.rules));
+    if (counted?.outcome === 'locked') throw locked(counted.locked_for_ms ?? 0);
+    const method = await matchingCode(userId, code);
+    if (method === undefined) {
+      throw new AppError('unauthenticated', 'the code is not right', {
+        remedy: 'Wait for the next code of the authenticator, or use a recovery code.',
+      });
+    }
+    await database.query(forgetTries(username));
+    return opened(userId, username, `password+${method}`, { ...how, ...origin }, startedMs);
+  }
+
+  async function matchingCode(
+    userId: string,
+    code: string,
+  ): Promise<'totp' | 'recovery_code' | undefined> {
+    const [row] = await database.query(selectSecondFactor(userId));
+    if (row === undefined || row.totp_secret === null) return undefined;
+    const secret = Buffer.from(parts.sealer.open(row.totp_secret, `totp:${userId}`)).toString();
+    const last = row.totp_last_step === null ? undefined : Number(row.totp_last_step);
+    const checked = checkTotp({ secret, code, atMs: clock.nowMs(), lastUsedStep: last });
+    if (checked.ok) {
+      const [used] = await database.query(useTotpStep(userId, checked.step));
+      return used === undefined ? undefined : 'totp';
+    }
+    const [used] = await database.query(useRecoveryCode(userId, recoveryCodeHash(code)));
+    return used === undefined ? undefined : 'recovery_code';
+  }
+
+  async function passkeyOptions(
+    ticket: string | undefined,
+  ): Promise<{ challenge: string; options: unknown }> {
+    const userId = ticket === undefined ? undefined : readTicket(ticket).userId;
+    const rows = userId === undefined ? [] : await database.query(selectPasskeysOf(userId));
+    const { asked, challenge } = parts.singleUse.issue('passkey login', ticketMs);
+    const options = await loginOptions({
+      ...ceremony(asked),
+      ...(userId === undefined ? {} : { passkeys: rows.map(passkeyFrom) }),
+    });
+    return { challenge, options };
+  }
+
+  /** A passkey proves two factors at once, the device and its owner's presence: no ticket is asked for. */
+  async function passkey(challenge: string, answer: unknown, request: How): Promise<SignInResult> {
+    const startedMs = clock.monotonicMs();
+    await checkAddress(request);
+    const asked = await parts.singleUse.redeem('passkey login', challenge);
+    const id = credentialId(answer);
+    const [row] = id === undefined ? [] : await database.query(selectPasskey(id));
+    if (row === undefined) throw new AppError('unauthenticated', 'the passkey is not known here');
+    const { counter } = await verifyLogin({
+      ...ceremony(asked),
+      response: answer,
+      passkey: passkeyFrom(row),
+      userId: Buffer.from(row.user_id),
+    });
+    await database.query(usePasskey(row.credential_id, counter));
+    return opened(row.user_id, row.username, 'passkey', request, startedMs);
+  }
+
+  function ceremony(challenge: Challenge) {
+    return { rp: parts.relyingParty(), challenge, nowMs: clock.nowMs() };
+  }
+
+  async function opened(
+    userId: string,
+    username: string,
+    method: string,
+    request: How,
+    startedMs: number,
+  ): Promise<SignInResult> {
+    const tokens = await open(userId, method, request, { username, startedMs });
+    return { outcome: 'signed_in', username, tokens, mustChangePassword: false };
+  }
+
+  async function open(
+    userId: string,
+    method: string,
+    request: How,
+    known?: { username: string; startedMs: number },
+  ): Promise<IssuedTokens> {
+    const startedMs = known?.startedMs ?? clock.monotonicMs();
+    const username = known?.username ?? (await directory.principals.get(userId))?.username ?? '';
+    const [facts] = await database.query(selectLoginFacts(username, request.address));
+    if (facts === undefined) throw new AppError('internal', 'a login has no facts');
+    const session = newSession(request, method);
+    const [row] = await database.query(
+      insertSession(userId, session.row, {
+        username,
+        ...riskOf(assessLogin(facts, new Date(clock.nowMs()))),
+        spentMs: clock.monotonicMs() - startedMs,
+      }),
+    );
+    if (row === undefined) throw new AppError('unauthenticated', 'the principal is disabled');
+    return tokensOf(userId, session, request);
+  }
+
+  interface OpenedSession {
+    readonly row: NewSession;
+    readonly endsAtMs: number;
+    readonly refreshToken: string | undefined;
+  }
+
+  function newSession(request: How, method: string): OpenedSession {
+    const refresh = request.as === 'client' ? newRefreshToken() : undefined;
+    const lifetimeMs = refresh === undefined ? parts.browserSessionMs : parts.clientSessionMs;
+    const row: NewSession = {
+      sessionId: newId(clock),
+      lifetimeMs,
+      address: request.address,
+      userAgent: request.userAgent.slice(0, 300),
+      device: request.device?.slice(0, 200) ?? null,
+      method,
+      data: {},
+      refreshHash: refresh?.hash ?? null,
+      refreshForMs: lifetimeMs,
+      clientId: request.clientId ?? ownClient,
+      scope: request.scope ?? null,
+      boundTo: request.boundTo ?? null,
+    };
+    return { row, endsAtMs: clock.nowMs() + lifetimeMs, refreshToken: refresh?.token };
+  }
+
+  async function tokensOf(
+    userId: string,
+    session: OpenedSession,
+    request: How,
+  ): Promise<IssuedTokens> {
+    const access = await directory.principals.get(userId);
+    if (access === undefined) throw new AppError('unauthenticated', 'the principal is disabled');
+    const scope = checkScope(request.scope, access, { lo: -1, hi: -1 });
+    const { token, expiresInSeconds } = issueAccessToken(parts, {
+      access,
+      sessionId: session.row.sessionId,
+      lifetimeMs: request.as === 'browser' ? parts.browserSessionMs : parts.accessTokenMs,
+      latestMs: session.endsAtMs,
+      scope,
+      boundTo: request.boundTo,
+      clientId: request.as === 'browser' ? undefined : (request.clientId ?? ownClient),
+    });
+    return {
+      accessToken: token,
+      tokenType: request.boundTo === undefined ? 'Bearer' : 'DPoP',
+      expiresInSeconds,
+      ...(session.refreshToken === undefined ? {} : { refreshToken: session.refreshToken }),
+      ...(scope === undefined ? {} : { scope }),
+      sessionId: session.row.sessionId,
+    };
+  }
+
+  const refresh: SignIn['refresh'] = async (request) => {
+    const next = newRefreshToken();
+    const [row] = await database.query(
+      useRefreshToken(
+        {
+          hash: secretHash(request.refreshToken),
+          clientId: request.clientId,
+          boundTo: request.boundTo ?? null,
+        },
+        { hash: next.hash, forMs: parts.clientSessionMs },
+      ),
+    );
+    if (row?.outcome === 'reused' || row?.outcome === 'mismatch') {
+      if (row.session_id !== null) parts.applyChange('session', row.session_id);
+    }
+    const isGood = row?.outcome === 'refreshed' && row.session_id !== null && row.user_id !== null;
+    const session = isGood ? await directory.sessions.get(row.session_id ?? '') : undefined;
+    const access = isGood ? await directory.principals.get(row.user_id ?? '') : undefined;
+    if (row === undefined || session === undefined || access === undefined) {
+      throw new AppError('token_invalid', 'the refresh token is unknown, used or over', {
+        remedy: 'Sign in again: centuria login.',
+      });
+    }
+    const stored = row.scope ?? undefined;
+    const scope = checkScope(narrower(request.scope, stored), access, { lo: -1, hi: -1 });
+    const { token, expiresInSeconds } = issueAccessToken(parts, {
+      access,
+      sessionId: session.sessionId,
+      lifetimeMs: parts.accessTokenMs,
+      latestMs: session.endsAtMs,
+      scope,
+      boundTo: request.boundTo,
+      clientId: request.clientId,
+    });
+    return {
+      accessToken: token,
+      tokenType: request.boundTo === undefined ? 'Bearer' : 'DPoP',
+      expiresInSeconds,
+      refreshToken: next.token,
+      ...(scope === undefined ? {} : { scope }),
+      sessionId: session.sessionId,
+    };
+  };
+
+  return { password, secondFactor, passkeyOptions, passkey, open, refresh };
+}
+
+/** A refresh may ask for less than was granted, never for more (RFC 6749, 6). */
+function narrower(asked: string | undefined, granted: string | undefined): string | undefined {
+  if (asked === undefined || granted === undefined) return asked ?? granted;
+  const has = new Set(granted.split(' '));
+  const more = asked.split(' ').find((name) => name !== '' && !has.has(name));
+  if (more === undefined) return asked;
+  throw new AppError('denied', `the session was not given the scope ${more}`, {
+    details: { scope: more },
+  });
+}
+
+function riskOf({ score, factors }: Risk): { risk: number; factors: unknown } {
+  return { risk: score, factors };
+}
+
+function passkeyFrom(row: PasskeyRow): Passkey {
+  return {
+    id: row.credential_id,
+    publicKey: row.public_key,
+    counter: Number(row.counter),
+    transports: row.transports,
+    backedUp: row.backed_up,
+    name: row.name,
+  };
+}
+
+function credentialId(answer: unknown): string | undefined {
+  if (typeof answer !== 'object' || answer === null || !('id' in answer)) return undefined;
+  return typeof answer.id === 'string' && answer.id.length <= 1_400 ? answer.id : undefined;
+}
+
+/** The same for a name that nobody has, a disabled principal, and a wrong password. */
+function wrongPassword(): AppError {
+  return new AppError('unauthenticated', 'name or password is not right', {
+    remedy: 'Try again; after ten wrong tries the name is locked for a while.',
+  });
+}
+
+function locked(forMs: number): AppError {
+  return tooMany('too many wrong passwords for this name', forMs);
+}
+
+function tooMany(message: string, forMs: number): AppError {
+  const retryAfterSeconds = Math.max(1, Math.ceil(forMs / 1_000));
+  return new AppError('limit_exceeded', message, {
+    details: { retryAfterSeconds },
+    remedy: `Wait ${retryAfterSeconds} s.`,
+  });
+}
