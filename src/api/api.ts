@@ -111,7 +111,7 @@ export async function openapiDocument(version: string): Promise<object> {
 
 async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   await registerOpenapi(app, parts.version);
-  pageRoutes(app, parts);
+  pageRoutes(app, parts.guard);
   bridgeRoutes(app, parts);
   systemRoutes(app, parts);
   agentRoutes(app, parts);
@@ -120,6 +120,7 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   app.get(
     '/openapi.json',
     {
+      config: { action: 'self' },
       schema: {
         tags: ['system'],
         operationId: 'getOpenapi',

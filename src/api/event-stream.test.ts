@@ -37,6 +37,7 @@ test('a reader that takes nothing is cut, and no more is read for it than its so
       streams.send(response, {
         begin: () => undefined,
         follow: endless,
+        watch: () => () => undefined,
         end: async () => ({}),
       }),
     );

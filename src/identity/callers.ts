@@ -1,19 +1,17 @@
 /** From what a request shows to who asks. Memory answers most requests; the database the first of each credential. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { BlockList, isIP } from 'node:net';
 import { AppError, toAppError, type Clock } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { authorize, type Access, type Caller } from './access.ts';
+import { apiKeyMark, createApiKeyDoor } from './api-key-door.ts';
 import type { Changes } from './changes.ts';
 import { accessTokenType, readClaims, type AccessClaims } from './claims.ts';
-import { selectApiKeyByPrefix, type ApiKeyRow } from './credential-queries.ts';
 import type { Directory, LiveSession } from './directory.ts';
 import type { Callers, Credential, Origin } from './doors.ts';
 import { verifyProof, type ReplayStore } from './dpop.ts';
 import { isUnknownKey, verifyCompact } from './jws.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { LimitPolicy } from './limits.ts';
-import { LoadingCache, type Forgettable } from './loading-cache.ts';
 import { allBits, maskFrom, type Action } from './permissions.ts';
 import { scopeMask } from './scope.ts';
 
@@ -40,19 +38,12 @@ interface KnownToken {
   readonly actor: Access | undefined;
 }
 
-interface ApiKey extends Forgettable {
-  readonly row: ApiKeyRow;
-  readonly networks: BlockList | undefined;
-  readonly endsAtMs: number;
-}
-
-/** Verified tokens and API keys kept at once; more give way, the oldest first, and are verified again. */
+/** Verified tokens kept at once; more give way, the oldest first, and are verified again. */
 const mostTokens = 50_000;
-const mostKeys = 10_000;
 const leewaySeconds = 5;
 export const mostActors = 4;
 
-/** An agent's own bucket: 10,000 a minute. A key's is as wide as its row says. */
+/** An agent's own bucket. */
 const agentPolicy: LimitPolicy = {
   name: 'agent',
   limit: 10_000,
@@ -81,24 +72,19 @@ interface Watcher {
 }
 
 export function createCallers(parts: CallerParts): CallerDoor {
-  const { database, directory, changes, keyRing, clock } = parts;
+  const { directory, changes, keyRing, clock } = parts;
   const tokens = new Map<string, KnownToken>();
   const watchers = new Set<Watcher>();
   const ownerHash = parts.ownerToken === undefined ? undefined : sha256(parts.ownerToken);
   let isRecheckPlanned = false;
 
-  const apiKeys = new LoadingCache<ApiKey>(mostKeys, async (prefix) => {
-    const [row] = await database.query(selectApiKeyByPrefix(prefix));
-    if (row === undefined) return undefined;
-    const endsAtMs = row.left_ms === null ? Infinity : clock.nowMs() + row.left_ms;
-    return { row, networks: networksOf(row.allowed_ips), endsAtMs, isCurrent: true };
-  });
+  const apiKeys = createApiKeyDoor(parts);
 
   function whoIs(credential: Credential, origin: Origin): Caller | Promise<Caller> {
     const { token } = credential;
     if (credential.kind === 'dpop') return byProof(credential, origin);
     if (credential.kind === 'bearer') {
-      if (token.startsWith('cnt_')) return byApiKey(token, origin);
+      if (token.startsWith(apiKeyMark)) return apiKeys.whoIs(token, origin);
       if (!token.includes('.')) return byOwnerToken(token);
     }
     const known = knownToken(token);
@@ -232,50 +218,6 @@ export function createCallers(parts: CallerParts): CallerDoor {
     return ownerCaller(access, ownerHash ?? sha256(''));
   }
 
-  function byApiKey(token: string, origin: Origin): Caller | Promise<Caller> {
-    const prefix = /^cnt_([a-z2-7]{8})_[A-Za-z0-9_-]{43}$/.exec(token)?.[1];
-    if (prefix === undefined) throw new AppError('unauthenticated', 'the API key has not its form');
-    const key = changes.isFresh() ? apiKeys.peek(prefix) : undefined;
-    const access = key === undefined ? undefined : directory.principals.peek(key.row.user_id);
-    if (key !== undefined && access !== undefined) return keyCaller(token, key, access, origin);
-    return byNewApiKey(token, prefix, origin);
-  }
-
-  async function byNewApiKey(token: string, prefix: string, origin: Origin): Promise<Caller> {
-    if (!changes.isFresh()) {
-      apiKeys.forget(prefix);
-      directory.forgetAll();
-    }
-    const key = await apiKeys.get(prefix);
-    const access = key === undefined ? undefined : await directory.principals.get(key.row.user_id);
-    if (key === undefined || access === undefined) throw unknownKey();
-    return keyCaller(token, key, access, origin);
-  }
-
-  function keyCaller(token: string, key: ApiKey, access: Access, { address }: Origin): Caller {
-    if (!timingSafeEqual(sha256(token), key.row.key_hash)) throw unknownKey();
-    if (key.endsAtMs <= clock.nowMs()) throw unknownKey();
-    if (key.networks !== undefined && !isWithin(key.networks, address)) {
-      throw new AppError('denied', `the API key is not honoured from ${address ?? 'here'}`, {
-        details: { prefix: key.row.key_prefix },
-        remedy: 'Use it from one of its networks, or make another key: centuria token create.',
-      });
-    }
-    const prefix = key.row.key_prefix;
-    parts.onUse('api_key', prefix);
-    return {
-      access,
-      kind: 'api_key',
-      id: `api_key:${prefix}`,
-      sessionId: undefined,
-      within: key.row.scopes === null ? allBits : scopeMask(key.row.scopes.join(' ')),
-      actor: undefined,
-      audience: undefined,
-      untilMs: key.endsAtMs,
-      limit: { policy: keyPolicy(key.row.rate_limit_per_minute), id: prefix },
-    };
-  }
-
   /** Changes come in crowds; whoever watches is asked once for all of them. */
   function recheck(): void {
     if (isRecheckPlanned || watchers.size === 0) return;
@@ -299,8 +241,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
       if (session === undefined) return 'the session has ended';
     }
     if (caller.limit?.policy.name === 'api_key') {
-      const key = await apiKeys.get(caller.limit.id);
-      if (key === undefined) return 'the API key was revoked';
+      if (!(await apiKeys.counts(caller.limit.id))) return 'the API key was revoked';
     }
     const decision = authorize({ ...caller, access }, action, resource);
     return decision.allowed ? undefined : decision.reason;
@@ -322,7 +263,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
         watchers.delete(watcher);
       };
     },
-    forgetKey: (prefix) => apiKeys.forget(prefix),
+    forgetKey: apiKeys.forget,
     forgetAll() {
       tokens.clear();
       apiKeys.forgetAll();
@@ -396,33 +337,6 @@ function ownerCaller(access: Access, tokenHash: Buffer): Caller {
 function kidOf(token: string): string {
   const header = Buffer.from(token.split('.', 1)[0] ?? '', 'base64url').toString();
   return (JSON.parse(header) as { kid: string }).kid;
-}
-
-function keyPolicy(limit: number): LimitPolicy {
-  return { name: 'api_key', limit, windowMs: 60_000, blockMs: 60_000, onStoreDown: 'fallback' };
-}
-
-function networksOf(cidrs: readonly string[] | null): BlockList | undefined {
-  if (cidrs === null) return undefined;
-  const networks = new BlockList();
-  for (const cidr of cidrs) {
-    const [address = '', bits] = cidr.split('/');
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    networks.addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family);
-  }
-  return networks;
-}
-
-function isWithin(networks: BlockList, address: string | null): boolean {
-  if (address === null) return false;
-  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
-  return networks.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
-}
-
-function unknownKey(): AppError {
-  return new AppError('unauthenticated', 'the API key is unknown, revoked or over', {
-    remedy: 'Make another: centuria token create.',
-  });
 }
 
 function sha256(text: string): Buffer {

@@ -8,9 +8,7 @@ import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts
 let bridge: TestBridge;
 let runId = '';
 beforeAll(async () => {
-  bridge = await openTestBridge({
-    rateLimit: { requests: 1_000_000, windowSeconds: 60 },
-  });
+  bridge = await openTestBridge();
   const run = await bridge.client.startRun({ workflow: 'hello' });
   runId = run.id;
   await bridge.client.waitForRun(runId);

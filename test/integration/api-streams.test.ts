@@ -1,7 +1,7 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startBridge } from '../../src/api/api.ts';
+import { createPublicAddress, startBridge } from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock } from '../../src/base/base.ts';
 import { createClient } from '../../src/client/client.ts';
 import type { RunEvent } from '../../src/coordination/coordination.ts';
@@ -153,7 +153,8 @@ test('a port that is taken is refused with who holds it and what to do', async (
     agents: bridge.registry,
     database: bridge.database,
     config,
-    token: testToken,
+    identity: bridge.identity,
+    publicAddress: createPublicAddress(''),
     version: '0.0.0-test',
     log: createLog({ level: 'silent' }),
     clock: systemClock,

@@ -1,12 +1,14 @@
 /** A bridge with a real database, coordination and worker, on a free port, for tests of its faces. */
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
-import { startBridge, type Bridge } from '../../src/api/api.ts';
+import { createPublicAddress, startBridge, type Bridge } from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
 import { createClient, type Client } from '../../src/client/client.ts';
 import { openCoordination, type CoordinationPart } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
+import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
 import { writeFleet } from './fleet.ts';
 import { freshDatabase, postgresUnavailable } from './postgres.ts';
 import { testFolder } from './processes.ts';
@@ -18,6 +20,7 @@ export interface TestBridge extends Bridge {
   readonly database: Database;
   readonly coordination: CoordinationPart;
   readonly registry: AgentRegistry;
+  readonly identity: Identity;
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -30,8 +33,28 @@ export interface TestBridge extends Bridge {
 
 export interface TestBridgeOptions {
   readonly graceMs?: number;
-  readonly rateLimit?: { readonly requests: number; readonly windowSeconds: number };
+  readonly settings?: Partial<IdentitySettings>;
 }
+
+/** The floor of hashing, and limits that no test reaches by accident. */
+export const testSettings: IdentitySettings = {
+  redisUrl: '',
+  issuer: '',
+  signingAlgorithm: 'ES256',
+  accessTokenMs: 900_000,
+  browserSessionMs: 3_600_000,
+  clientSessionMs: 86_400_000,
+  keyRotationMs: 168 * 3_600_000,
+  keyOverlapMs: 24 * 3_600_000,
+  passwordHashMs: 1,
+  hashParameters: { memoryKiB: 19_456, iterations: 2, parallelism: 1 },
+  passwordQueue: 64,
+  loginAttempts: 10,
+  loginsPerMinute: 100_000,
+  requestsPerMinute: 1_000_000,
+  usualRequests: 1_000_000,
+  breachedPasswords: '',
+};
 
 export async function openTestBridge(options: TestBridgeOptions = {}): Promise<TestBridge> {
   const home = await testFolder();
@@ -64,6 +87,16 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     concurrency: 8,
   });
   await coordination.startWorker();
+  const publicAddress = createPublicAddress('');
+  const identity = await openIdentity({
+    database,
+    clock: systemClock,
+    log,
+    masterKey: randomBytes(32),
+    ownerToken: testToken,
+    publicUrl: publicAddress.url,
+    settings: { ...testSettings, ...options.settings },
+  });
   const start = async (port: number): Promise<Bridge> => {
     const started = await startBridge({
       coordination: coordination.runs,
@@ -71,12 +104,12 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
       agents,
       database,
       config: { ...config, values: { ...config.values, bridgePort: port } },
-      token: testToken,
+      identity,
+      publicAddress,
       version: '0.0.0-test',
       log,
       clock: systemClock,
       startedAt: new Date(),
-      ...(options.rateLimit === undefined ? {} : { rateLimit: options.rateLimit }),
     });
     started.ready(true);
     return started;
@@ -92,6 +125,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     database,
     coordination,
     registry: agents,
+    identity,
     client: createClient({ baseUrl: url, token: testToken }),
     ready: (isReady) => bridge.ready(isReady),
     loginLink: () => bridge.loginLink(),
@@ -106,6 +140,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     },
     async end() {
       await bridge.close();
+      await identity.close();
       await coordination.stop(0);
       await agents.close();
       await database.close();
