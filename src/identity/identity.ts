@@ -32,6 +32,7 @@ export type {
   NewPrincipal,
   Principals,
   SecondFactors,
+  FactorProof,
   PasskeyInfo,
   RoleInfo,
   Roles,
