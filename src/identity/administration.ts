@@ -89,7 +89,7 @@ export interface SecondFactors {
   /** Turns it on; the recovery codes are shown this once. */
   confirmTotp(caller: Caller, code: string): Promise<{ recoveryCodes: readonly string[] }>;
   /** The caller's own with a code or the password; an administrator's for another one who lost it. */
-  removeTotp(nameOrId: string, by: Caller): Promise<void>;
+  removeTotp(nameOrId: string, by: Caller, proof?: FactorProof): Promise<void>;
   passkeyRegistration(
     caller: Caller,
     origin: Origin,
@@ -102,6 +102,13 @@ export interface SecondFactors {
   ): Promise<PasskeyInfo>;
   passkeys(nameOrId: string): Promise<readonly PasskeyInfo[]>;
   removePasskey(nameOrId: string, passkeyId: string, by: Caller): Promise<void>;
+}
+
+/** What shows that it is the caller himself: the present password, or a one-time or recovery code. */
+export interface FactorProof {
+  readonly password?: string;
+  readonly code?: string;
+  readonly origin: Origin;
 }
 
 export interface PasskeyInfo {

@@ -34,6 +34,7 @@ export type {
   NewPrincipal,
   Principals,
   SecondFactors,
+  FactorProof,
   PasskeyInfo,
   RoleInfo,
   Roles,
