@@ -262,7 +262,8 @@ create index security_events_by_time on security_events (occurred_at desc, event
 create index security_events_by_user on security_events (user_id, occurred_at desc) where user_id is not null;
 create index security_events_by_username on security_events (username, occurred_at desc) where username is not null;
 
-create table rate_limit_events (
+-- Unlogged: a count is worth nothing after a crash, and a take waits for no disk.
+create unlogged table rate_limit_events (
   limit_type text not null,
   identifier text not null,
   window_start timestamptz not null,
@@ -273,8 +274,8 @@ create table rate_limit_events (
 );
 create index rate_limit_events_by_time on rate_limit_events (window_start);
 
--- What counts once: challenges, proofs of possession. Unlogged: each is good for minutes only.
-create unlogged table used_nonces (
+-- What counts once: challenges, proofs of possession.
+create table used_nonces (
   nonce_hash bytea primary key,
   until timestamptz not null
 );

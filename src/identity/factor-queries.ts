@@ -108,11 +108,3 @@ export const insertPasskey = (
 export const deletePasskey = (userId: string, credentialId: string): Sql<{ name: string }> => sql`
   delete from passkeys where user_id = ${userId}::uuid and credential_id = ${credentialId}
   returning name`;
-
-/** A ticket counts once, in whatever process: no row when it was used before. */
-export const spendTicket = (jti: string, forMs: number): Sql<{ jti: string }> => sql`
-  with spent as (
-    insert into revoked_tokens (jti, until) values (${jti}, now() + ${forMs} * interval '1 millisecond')
-    on conflict (jti) do nothing returning jti
-  )
-  select jti from spent`;

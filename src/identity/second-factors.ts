@@ -228,24 +228,30 @@ async function prove(
   if (row.locked_for_ms !== null) {
     assertProved({ outcome: 'locked', locked_for_ms: row.locked_for_ms }, '');
   }
-  if (await useCode(parts, row, proof.code ?? '')) return;
+  if ((await useCode(parts, row, proof.code ?? '')) !== undefined) return;
   // Counted as a wrong password: no password gives an empty hash.
   const by = { ...proof.origin, sessionId: caller.sessionId ?? null, what: 'one-time code' };
   const [judged] = await parts.database.query(judgeAgain(row.username, '', lockRules, by));
   assertProved(judged, 'the code is wrong');
 }
 
-/** Whether a code of the authenticator or a recovery code is right; it is used up then. */
-async function useCode({ database, ...parts }: Parts, row: FactorsRow, code: string) {
+/** Which of the two the code is, the authenticator's or a recovery code, or neither; it is used up then. */
+export async function useCode(
+  parts: Parts,
+  row: FactorsRow,
+  code: string,
+): Promise<'totp' | 'recovery_code' | undefined> {
   const { user_id: userId, totp_secret: sealed, totp_last_step: last } = row;
-  if (sealed === null) return false;
-  const secret = openTotp({ database, ...parts }, userId, sealed);
+  if (sealed === null) return undefined;
+  const secret = openTotp(parts, userId, sealed);
   const lastUsedStep = last === null ? undefined : Number(last);
   const checked = checkTotp({ secret, code, atMs: parts.clock.nowMs(), lastUsedStep });
   const use = checked.ok
     ? useTotpStep(userId, checked.step)
     : useRecoveryCode(userId, recoveryCodeHash(code));
-  return (await database.query(use)).length === 1;
+  const [used] = await parts.database.query(use);
+  if (used === undefined) return undefined;
+  return checked.ok ? 'totp' : 'recovery_code';
 }
 
 async function factorsOf({ database }: Parts, userId: string): Promise<FactorsRow> {

@@ -1,12 +1,11 @@
 /**
- * Sealed tickets: what a client hands back to us minutes later, in whatever process, without a row of
- * its own. Each counts once: using it puts its id among the tokens that were taken back.
+ * Sealed tickets: what a client hands back to us minutes later, in whatever process. Each counts once.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { AppError } from '../base/base.ts';
 import type { Queryable } from '../database/database.ts';
-import { spendTicket } from './factor-queries.ts';
-import type { Sealer } from './parts.ts';
+import { claimNonce } from './queries.ts';
+import type { Sealer } from './seal.ts';
 
 export interface Ticket {
   /** 32 random bytes in base64url: names the ticket, and serves as challenge. */
@@ -53,7 +52,8 @@ export function readTicket(sealer: Sealer, purpose: string, sealed: string, nowM
 export async function spend(database: Queryable, ticket: Ticket, nowMs: number): Promise<void> {
   // A little longer than it counts, since clocks differ.
   const forMs = Math.max(0, ticket.expiresAtMs - nowMs) + 60_000;
-  const [spent] = await database.query(spendTicket(`ticket.${ticket.id}`, forMs));
+  const hash = createHash('sha256').update(ticket.id).digest();
+  const [spent] = await database.query(claimNonce(hash, forMs));
   if (spent !== undefined) return;
   throw new AppError('token_invalid', 'this was used before', { remedy: 'Begin again.' });
 }

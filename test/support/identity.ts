@@ -98,6 +98,9 @@ export async function callerOf(
     sessionId,
     within: scopes === undefined ? allBits : maskOfActions(scopes),
     actor: undefined,
+    audience: undefined,
+    untilMs: Infinity,
+    limit: undefined,
   };
 }
 
