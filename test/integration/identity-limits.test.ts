@@ -293,6 +293,9 @@ describe.skipIf(redisUnavailable)('limits in Redis that goes down', () => {
       const ttl = await redis.command('PTTL', key);
       expect(ttl).toBeGreaterThan(0);
     }
+    for (let take = 0; take < 4; take += 1) await limits.take(strict, 'blocked');
+    const blockedMs = await redis.command('PTTL', 'rate_limit:strict:blocked');
+    expect(blockedMs).toBeGreaterThan(2 * strict.windowMs);
   });
 });
 
