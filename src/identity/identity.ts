@@ -69,7 +69,6 @@ export {
   type Mask,
 } from './permissions.ts';
 
-
 export interface Identity {
   readonly callers: Callers;
   readonly limits: RequestLimits;

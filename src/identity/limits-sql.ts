@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.ts';
-import { clearLimit, deleteIdleLimits, takeLimit } from './limit-queries.ts';
+import { clearLimit, deleteIdleLimitsOf, takeLimit } from './limit-queries.ts';
 import { bucketId, checkTake, verdictOf, type LimitPolicy } from './limit-window.ts';
 import type { RateLimiter } from './limits.ts';
 
@@ -50,7 +50,7 @@ export function createSqlLimiter({ database, nowMs }: SqlLimiterOptions): SqlLim
     async deleteIdle(policy) {
       let deleted = 0;
       for (;;) {
-        const rows = await database.query(deleteIdleLimits(policy, batch));
+        const rows = await database.query(deleteIdleLimitsOf(policy, batch));
         deleted += rows.length;
         if (rows.length < batch) return deleted;
       }
