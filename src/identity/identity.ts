@@ -71,11 +71,8 @@ export {
   type Mask,
 } from './permissions.ts';
 
-<<<<<<< HEAD
 export { openIdentity, ownerName } from './open.ts';
 
-=======
->>>>>>> lim
 export interface Identity {
   readonly callers: Callers;
   readonly limits: RequestLimits;

@@ -275,7 +275,7 @@ function wrongCode(): AppError {
   });
 }
 
-export function passkeyFrom(row: PasskeyRow): Passkey {
+export function passkeyFrom(row: Omit<PasskeyRow, 'created_at' | 'last_used_at'>): Passkey {
   return {
     id: row.credential_id,
     publicKey: row.public_key,
