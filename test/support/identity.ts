@@ -9,6 +9,7 @@ import { createPasswordHasher, leastParameters } from '../../src/identity/passwo
 import { allBits, maskOfActions } from '../../src/identity/permissions.ts';
 import type { ChangeKind } from '../../src/identity/queries.ts';
 import { createSealer } from '../../src/identity/seal.ts';
+import { createSingleUse } from '../../src/identity/single-use.ts';
 import { openStore, type TestStore } from './coordination.ts';
 import { silentLog } from './databases.ts';
 
@@ -21,6 +22,9 @@ export interface IdentityFixture extends TestStore {
   /** Parts of another process on the same database; not on the embedded driver. */
   otherParts(): Promise<Parts>;
 }
+
+/** Where the pages of the fixture are, for passkeys. */
+export const pageOrigin = 'http://localhost:8081';
 
 export const origin = { address: '192.0.2.7', userAgent: 'a test' } as const;
 
@@ -60,6 +64,8 @@ function partsOn(database: Database, masterKey: Uint8Array, changes: string[]): 
     }),
     breached: undefined,
     sealer,
+    singleUse: createSingleUse(database, sealer, systemClock),
+    relyingParty: () => ({ id: 'localhost', name: 'Centuria', origins: [pageOrigin] }),
     ownerName: 'owner',
   };
 }
@@ -98,6 +104,9 @@ export async function callerOf(
     sessionId,
     within: scopes === undefined ? allBits : maskOfActions(scopes),
     actor: undefined,
+    audience: undefined,
+    untilMs: Infinity,
+    limit: undefined,
   };
 }
 
