@@ -3,7 +3,12 @@ import { actionsIn, type Actor, type Caller, type Identity } from '../identity/i
 import { answers } from './answers.ts';
 import { assertInPerson, isNarrowed, originOf } from './callers.ts';
 import type { Http } from './http.ts';
-import { codeSchema, factorProofSchema, newPasskeySchema, ownPasswordSchema } from './identity-requests.ts';
+import {
+  codeSchema,
+  factorProofSchema,
+  newPasskeySchema,
+  ownPasswordSchema,
+} from './identity-requests.ts';
 import {
   meSchema,
   passkeyChallengeSchema,

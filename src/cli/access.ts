@@ -208,7 +208,7 @@ function renderMetrics(
       `${memory.principals} principals, ${memory.sessions} sessions, ${memory.tokens} tokens, ${memory.revoked} revoked`,
     ],
     ['Changes', process.isFresh ? 'known' : 'not known now: requests are refused'],
-    ['Redis', redis.reason === undefined ? redis.state : `${redis.state}: ${redis.reason}`],
+    ['Redis', 'reason' in redis ? `${redis.state}: ${redis.reason}` : redis.state],
   ]);
   return `${measured}\n${parts}\n${facts}`;
 }

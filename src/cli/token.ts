@@ -179,7 +179,7 @@ function registerKeys(group: Command, context: CliContext): void {
       await confirm(context, 'Stop all tokens at once? Everybody has to sign in again.', options);
     }
     const { items } = await client.rotateSigningKeys(
-      options.compromised === true ? 'compromised' : 'asked for',
+      options.compromised === true ? 'compromised' : 'requested',
     );
     printRows(context, items, { columns: signingKeyColumns, empty: '' });
     note(

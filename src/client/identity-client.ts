@@ -131,7 +131,7 @@ function securityCalls(send: Send) {
       send<SecurityEventPage>('GET', `/api/v1/security/events${query({ ...filter })}`),
     securityMetrics: () => send<SecurityMetrics>('GET', '/api/v1/security/metrics'),
     signingKeys: () => send<SigningKeyList>('GET', '/api/v1/security/keys'),
-    rotateSigningKeys: (reason: 'asked for' | 'compromised') =>
+    rotateSigningKeys: (reason: 'requested' | 'compromised') =>
       send<SigningKeyList>('POST', '/api/v1/security/keys/rotate', { reason }),
   };
 }
