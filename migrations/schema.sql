@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 e11e5235863a9e161190f41ac5b337bf04b789ba12a94e3dd71920e2ce333e41.
+-- Of sources with SHA-256 9f27f558afe1644b447f1f6ed00c96d534168b5c399f5ae6e8bf76c0d722ff5d.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
