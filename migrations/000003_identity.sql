@@ -16,8 +16,6 @@ create table users (
   totp_secret bytea,
   totp_pending bytea,
   totp_last_step bigint,
-  -- Tokens issued before count no more, whatever they say.
-  tokens_valid_from timestamptz not null default '-infinity',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -325,7 +323,7 @@ begin
 end
 $$;
 
-create trigger users_changed after update of status, tokens_valid_from, username, kind or delete on users
+create trigger users_changed after update of status, username, kind or delete on users
   for each row execute function identity_changed('user', 'user_id');
 create trigger user_roles_changed after insert or update or delete on user_roles
   for each row execute function identity_changed('user', 'user_id');
@@ -406,7 +404,7 @@ language sql stable as $$
   select s.session_id, s.user_id, m.username, m.status, m.roles, m.permissions, m.permission_bitmask,
     s.expires_at
   from user_sessions s
-  join users u on u.user_id = s.user_id and u.status = 'active' and s.created_at >= u.tokens_valid_from
+  join users u on u.user_id = s.user_id and u.status = 'active'
   join user_permissions_mv m on m.user_id = s.user_id
   where s.jwt_token_id = split_part(validate_session.jti, '.', 1)
     and s.is_active and s.expires_at > now()

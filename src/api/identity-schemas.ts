@@ -189,6 +189,10 @@ const identityStatusSchema = describes<IdentityStatus>()(
       Type.Object({ state: Type.Literal('ready') }),
       Type.Object({ state: Type.Literal('down'), reason: text }),
     ]),
+    cache: Type.Object(
+      { hits: count, misses: count, invalid: count, errors: count },
+      { description: 'What processes share through Redis' },
+    ),
   }),
   'IdentityStatus',
 );

@@ -14,10 +14,12 @@ import type { KeyRing } from './key-ring.ts';
 import type { LimitPolicy } from './limits.ts';
 import { allBits, maskFrom, type Action } from './permissions.ts';
 import { scopeMask } from './scope.ts';
+import type { SharedCache } from './shared-cache.ts';
 
 export interface CallerParts {
   readonly database: Database;
   readonly directory: Directory;
+  readonly shared: Pick<SharedCache, 'isRevoked'>;
   readonly changes: Pick<Changes, 'isFresh'>;
   readonly keyRing: Pick<KeyRing, 'find' | 'findFresh'>;
   readonly replay: ReplayStore;
@@ -99,10 +101,12 @@ export function createCallers(parts: CallerParts): CallerDoor {
     const known = tokens.get(token);
     if (known === undefined) return undefined;
     const { caller, session, claims, actor } = known;
+    const now = clock.nowMs();
     const holds =
       caller.access.isCurrent &&
+      caller.access.validUntilMs > now &&
       session.isCurrent &&
-      caller.untilMs > clock.nowMs() &&
+      caller.untilMs > now &&
       actor?.isCurrent !== false &&
       !directory.isRevoked(claims.jti) &&
       changes.isFresh();
@@ -161,7 +165,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
         remedy: 'Sign in again: centuria login.',
       });
     }
-    if (directory.isRevoked(claims.jti)) {
+    if (directory.isRevoked(claims.jti) || (await parts.shared.isRevoked(claims.jti))) {
       throw new AppError('unauthenticated', 'the token was revoked');
     }
     const actor = await actorOf(claims, directory);

@@ -45,7 +45,9 @@ export interface Changes {
 
 export async function followChanges(options: ChangesOptions): Promise<Changes> {
   const { database, bus, clock, log, onChange, onGap } = options;
-  let horizon: string | null = null;
+  // Redis may hold what a process that died could not delete: the changes of the last hour are
+  // applied again. Memory is empty at the start and needs none.
+  let horizon: string | null = bus === undefined ? null : '0';
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let isClosed = false;
   let cancelTimer: (() => void) | undefined;
@@ -62,7 +64,7 @@ export async function followChanges(options: ChangesOptions): Promise<Changes> {
     const askedMs = clock.monotonicMs();
     const [row] = await database.query(selectChanges(horizon), { timeoutMs: 2_000 });
     if (row === undefined) return;
-    if (horizon !== null && askedMs - lookedAtMs > forgetAllAfterMs) onGap();
+    if (lookedAtMs > 0 && askedMs - lookedAtMs > forgetAllAfterMs) onGap();
     for (const [kind, subject] of row.changes) onChange(kind, subject);
     horizon = row.horizon;
     lookedAtMs = askedMs;

@@ -16,6 +16,7 @@ import type {
 import type { Callers, RequestLimits, SignIn, Tokens } from './doors.ts';
 import type { HashParameters } from './passwords.ts';
 import type { RedisState } from './redis.ts';
+import type { CacheStats } from './shared-cache.ts';
 
 export type { Actor } from './claims.ts';
 export {
@@ -107,6 +108,8 @@ export interface IdentityStatus {
   };
   readonly isFresh: boolean;
   readonly redis: RedisState;
+  /** Of what processes share through Redis. */
+  readonly cache: CacheStats;
 }
 
 export interface IdentityOptions {

@@ -19,10 +19,17 @@ export class LoadingCache<Value extends Forgettable> {
   readonly #loading = new Map<string, Loading<Value>>();
   readonly #most: number;
   readonly #read: (key: string) => Promise<Value | undefined>;
+  readonly #isOver: (value: Value) => boolean;
 
-  constructor(most: number, read: (key: string) => Promise<Value | undefined>) {
+  /** `isOver`: whether a value's own time has passed, so that it must be read again. */
+  constructor(
+    most: number,
+    read: (key: string) => Promise<Value | undefined>,
+    isOver: (value: Value) => boolean = () => false,
+  ) {
     this.#most = most;
     this.#read = read;
+    this.#isOver = isOver;
   }
 
   get size(): number {
@@ -30,7 +37,10 @@ export class LoadingCache<Value extends Forgettable> {
   }
 
   peek(key: string): Value | undefined {
-    return this.#known.get(key);
+    const known = this.#known.get(key);
+    if (known === undefined || !this.#isOver(known)) return known;
+    this.#drop(key, known);
+    return undefined;
   }
 
   values(): Iterable<Value> {
@@ -38,7 +48,7 @@ export class LoadingCache<Value extends Forgettable> {
   }
 
   get(key: string): Promise<Value | undefined> {
-    const known = this.#known.get(key);
+    const known = this.peek(key);
     if (known !== undefined) return Promise.resolve(known);
     const under = this.#loading.get(key);
     if (under !== undefined && !under.isStale) return under.result;

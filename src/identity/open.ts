@@ -24,6 +24,7 @@ import { createSealer } from './seal.ts';
 import { createSecondFactors } from './second-factors.ts';
 import { createSecurityEvents } from './security-events.ts';
 import { createSessions } from './sessions.ts';
+import { createSharedCache } from './shared-cache.ts';
 import { createSignIn } from './sign-in.ts';
 import { createTokens } from './tokens.ts';
 import { keepHouse } from './upkeep.ts';
@@ -56,7 +57,8 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       : await openBreachedList(settings.breachedPasswords);
 
   const redis = createRedis({ url: settings.redisUrl, log, clock });
-  const directory = createDirectory(database, clock);
+  const shared = createSharedCache({ redis, sealer, clock, log });
+  const directory = createDirectory(database, clock, shared);
   const keyRing = await openKeyRing({
     database,
     sealer,
@@ -103,10 +105,12 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     onGap: forgetAll,
   });
   await directory.loadRevoked();
+  directory.warm().catch((error: unknown) => log.debug({ err: error }, 'memory was not warmed'));
   const upkeep = keepHouse({ database, keyRing, directory, clock, log });
   const callers = createCallers({
     database,
     directory,
+    shared,
     changes,
     keyRing,
     replay: createMemoryReplayStore(replayCapacity, clock),
@@ -155,7 +159,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   return {
     callers,
     signIn,
-    tokens: createTokens({ ...parts, ...issue, keyRing, callers }),
+    tokens: createTokens({ ...parts, ...issue, keyRing, callers, shared }),
     limits: createRequestLimits({ shared: limits, redis, clock, events, settings }),
     principals: createPrincipals(parts, { lockRules: rules }),
     secondFactors: createSecondFactors(parts, { publicUrl: options.publicUrl, lockRules: rules }),
@@ -174,6 +178,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       },
       isFresh: changes.isFresh(),
       redis: redis.state,
+      cache: { ...shared.stats },
     }),
     async close() {
       callers.close();

@@ -14,7 +14,7 @@ export interface SessionRow {
   readonly end_reason: string | null;
 }
 
-/** A session that counts now: not ended, not over, of an active user who has not ended all of them. */
+/** A session that counts now: not ended, not over, of an active user. */
 export const selectLiveSession = (
   sessionId: string,
 ): Sql<{ user_id: string; left_ms: number; login_method: string }> => sql`
@@ -22,7 +22,7 @@ export const selectLiveSession = (
     (extract(epoch from s.expires_at - now()) * 1000)::double precision as left_ms
   from user_sessions s join users u using (user_id)
   where s.session_id = ${sessionId}::uuid and s.is_active and s.expires_at > now()
-    and u.status = 'active' and s.created_at >= u.tokens_valid_from`;
+    and u.status = 'active'`;
 
 export interface LoginFacts {
   readonly user_id: string | null;
@@ -222,8 +222,7 @@ export const useRefreshToken = (
   next: { hash: Uint8Array; forMs: number },
 ): Sql<RefreshedRow> => sql`
   with presented as materialized (
-    select t.*, s.user_id, s.is_active and s.expires_at > now() and u.status = 'active'
-        and s.created_at >= u.tokens_valid_from as session_lives,
+    select t.*, s.user_id, s.is_active and s.expires_at > now() and u.status = 'active' as session_lives,
       t.client_id = ${used.clientId} and t.bound_to is not distinct from ${used.boundTo}::text as fits
     from refresh_tokens t join user_sessions s using (session_id) join users u using (user_id)
     where t.token_hash = ${used.hash}
@@ -286,7 +285,7 @@ export const selectSessions = (
 ): Sql<SessionRow> => sql`
   select s.session_id, s.user_id, u.username, s.created_at, s.expires_at, s.last_activity,
     host(s.ip_address) as ip_address, s.user_agent, s.login_method,
-    s.is_active and s.expires_at > now() and u.status = 'active' and s.created_at >= u.tokens_valid_from as is_active,
+    s.is_active and s.expires_at > now() and u.status = 'active' as is_active,
     s.end_reason
   from user_sessions s join users u using (user_id)
   where (${userId}::uuid is null or s.user_id = ${userId}::uuid)
@@ -312,6 +311,13 @@ export interface RefreshTokenRow {
 export const selectRefreshToken = (hash: Uint8Array): Sql<RefreshTokenRow> => sql`
   select t.session_id, s.user_id, u.username, t.client_id, t.scope, t.issued_at, t.expires_at,
     t.used_at is null and t.expires_at > now() and s.is_active and s.expires_at > now()
-      and u.status = 'active' and s.created_at >= u.tokens_valid_from as is_live
+      and u.status = 'active' as is_live
   from refresh_tokens t join user_sessions s using (session_id) join users u using (user_id)
   where t.token_hash = ${hash}`;
+
+/** The newest sessions, with their principals: whoever signed in lately is likely to come next. */
+export const selectNewestSessions = (
+  most: number,
+): Sql<{ session_id: string; user_id: string }> => sql`
+  select session_id, user_id from user_sessions
+  where is_active and expires_at > now() order by created_at desc limit ${most}`;

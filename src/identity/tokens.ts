@@ -10,11 +10,13 @@ import type { Parts } from './parts.ts';
 import { actionsIn, intersection, maskValue } from './permissions.ts';
 import { insertRevokedToken } from './queries.ts';
 import { anywhere, checkScope } from './scope.ts';
+import type { SharedCache } from './shared-cache.ts';
 import { endSession, insertSession, selectRefreshToken } from './session-queries.ts';
 
 export interface TokenParts extends Parts, IssueParts {
   readonly keyRing: KeyRing;
   readonly callers: CallerDoor;
+  readonly shared: Pick<SharedCache, 'revoke'>;
 }
 
 /** An agent's tokens are short, since whoever runs it may be anybody by tomorrow. */
@@ -155,10 +157,10 @@ export function createTokens(parts: TokenParts): Tokens {
     }
     try {
       const { claims } = await callers.inspect(token);
-      await database.query(
-        insertRevokedToken(claims.jti, claims.exp * 1_000 - clock.nowMs() + 60_000),
-      );
+      const forMs = claims.exp * 1_000 - clock.nowMs() + 60_000;
+      await database.query(insertRevokedToken(claims.jti, forMs));
       parts.applyChange('token', claims.jti);
+      parts.shared.revoke(claims.jti, forMs);
     } catch (error) {
       // A token that does not count already needs no revoking.
       if (toAppError(error).status !== 401) throw error;

@@ -1,40 +1,43 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/base.ts';
-import { cacheKeys, createCache, type Cache } from '../../src/identity/cache.ts';
 import { createRedis, type Redis } from '../../src/identity/redis.ts';
+import { createSealer } from '../../src/identity/seal.ts';
+import {
+  createSharedCache,
+  type Cached,
+  type SharedCache,
+} from '../../src/identity/shared-cache.ts';
 import { silentLog, until } from '../support/databases.ts';
-import { cuttingProxy, redisUnavailable, startRedis, type TestRedis } from '../support/redis.ts';
+import { redisUnavailable, startRedis, type TestRedis } from '../support/redis.ts';
 
+const key = 'user_perms:u1';
 const clock = systemClock;
-const user = cacheKeys.userPermissions('u1');
-const rights = {
-  permissions: 2n ** 62n + 1n,
-  roles: ['agent'],
-  grants: [{ resource: 'workflows/*', permissions: 7n }],
+
+const found = (value: string, forMs = 60_000): (() => Promise<Cached<string>>) => {
+  return async () => ({ value, forMs });
 };
+const nothing = async (): Promise<undefined> => undefined;
 
-const cacheOf = (redis: Redis): Cache => createCache({ redis, clock, log: silentLog });
-
-describe.skipIf(redisUnavailable)('a cache in Redis', () => {
+describe.skipIf(redisUnavailable !== undefined)('what processes share through Redis', () => {
+  const masterKey = randomBytes(32);
   let server: TestRedis;
-  /** Writes to the server past the cache. */
   let raw: Redis;
-  let redis: Redis;
-  let cache: Cache;
   const opened: Redis[] = [];
 
-  const open = (url = server.url): Redis => {
-    const made = createRedis({ url, log: silentLog, clock });
-    opened.push(made);
-    return made;
-  };
+  /** A cache as another process would have it. */
+  function cacheWith(secret = masterKey): SharedCache {
+    const redis = createRedis({ url: server.url, log: silentLog, clock });
+    opened.push(redis);
+    return createSharedCache({ redis, sealer: createSealer(secret), clock, log: silentLog });
+  }
   const ready = () => until(() => opened.every(({ state }) => state.state === 'ready'));
+  const stored = async () => (await raw.command('GET', key)) as string | null;
 
   beforeEach(async () => {
     server = await startRedis();
-    raw = open();
-    redis = open();
-    cache = cacheOf(redis);
+    raw = createRedis({ url: server.url, log: silentLog, clock });
+    opened.push(raw);
     await ready();
   });
   afterEach(async () => {
@@ -42,149 +45,93 @@ describe.skipIf(redisUnavailable)('a cache in Redis', () => {
     await server.remove();
   });
 
-  test('gives back what was set, to every process, until its life is over', async () => {
-    expect(await cache.get(user)).toBeUndefined();
-    expect(await cache.set(user, rights)).toBe(true);
-    const other = open();
+  test('one process reads the database and the others need not', async () => {
+    const [one, other] = [cacheWith(), cacheWith()];
     await ready();
-    expect(await cacheOf(other).get(user)).toStrictEqual(rights);
-    expect(await raw.command('PTTL', 'user_perms:u1')).toBeGreaterThan(0);
-    expect(await raw.command('PTTL', 'user_perms:u1')).toBeLessThanOrEqual(900_000);
-    expect(await cache.set(user, rights, clock.nowMs() + 200)).toBe(true);
-    await until(async () => (await cache.get(user)) === undefined);
-    expect(cache.stats()).toMatchObject({ store: 'redis', entries: undefined, errors: 0 });
+    expect(await one.through(key, found('rights'))).toEqual({ value: 'rights', forMs: 60_000 });
+    await until(async () => (await other.through(key, nothing))?.value === 'rights');
+    expect((await other.through(key, found('not asked')))?.value).toBe('rights');
+    expect(other.stats).toMatchObject({ hits: 2, errors: 0 });
   });
 
-  test('keeps every kind of value under its key', async () => {
-    const expiresAtMs = clock.nowMs() + 60_000;
-    const session = {
-      sessionId: 's1',
-      userId: 'u1',
-      tokenId: 'j1',
-      roles: [],
-      permissions: -1n,
-      expiresAtMs,
-    };
-    const token = { userId: 'u1', sessionId: 's1', tokenId: 'j1', expiresAtMs };
-    await cache.set(cacheKeys.session('s1'), session, expiresAtMs);
-    await cache.set(cacheKeys.userSessions('u1'), ['s1'], expiresAtMs);
-    await cache.set(cacheKeys.blacklist('j1'), true, expiresAtMs);
-    await cache.set(cacheKeys.tokenValid('h1'), token, expiresAtMs);
-    await cache.set(cacheKeys.rolePermissions('guest'), { permissions: 1n });
-    expect(await cache.get(cacheKeys.session('s1'))).toStrictEqual(session);
-    expect(await cache.get(cacheKeys.userSessions('u1'))).toStrictEqual(['s1']);
-    expect(await cache.get(cacheKeys.blacklist('j1'))).toBe(true);
-    expect(await cache.get(cacheKeys.tokenValid('h1'))).toStrictEqual(token);
-    expect(await cache.get(cacheKeys.rolePermissions('guest'))).toStrictEqual({ permissions: 1n });
-    const keys = (await raw.command('KEYS', '*')) as string[];
-    expect(keys.toSorted()).toStrictEqual([
-      'blacklist:j1',
-      'role_perms:guest',
-      'session:s1',
-      'token_valid:h1',
-      'user_sessions:u1',
-    ]);
-    for (const key of keys) expect(await raw.command('PTTL', key)).toBeGreaterThan(0);
+  test('a value is over when it was said to be, and never lives beyond fifteen minutes', async () => {
+    const cache = cacheWith();
+    await ready();
+    await cache.through(key, found('short', 300));
+    await until(async () => (await cache.through(key, nothing)) === undefined);
+    await cache.through(key, found('for ever', Infinity));
+    await until(async () => Number(await raw.command('PTTL', key)) > 10_000);
+    expect(Number(await raw.command('PTTL', key))).toBeLessThanOrEqual(900_000);
   });
 
-  test('takes what somebody else wrote there for missing', async () => {
-    await cache.set(user, rights);
-    const written = String(await raw.command('GET', user.text));
-    await cache.set(cacheKeys.userPermissions('admin'), { ...rights, permissions: 63n });
-    const ofAdmin = String(await raw.command('GET', 'user_perms:admin'));
-    const poison = ['', 'null', '{}', written.slice(0, -1), `${written}]`, ofAdmin, '\u0000'];
-    for (const text of poison) {
-      await raw.command('SET', user.text, text);
-      expect([text, await cache.get(user)]).toStrictEqual([text, undefined]);
+  test('what was read before a change can not be put back after it', async () => {
+    const [reader, changer] = [cacheWith(), cacheWith()];
+    await ready();
+    const value = await reader.through(key, async () => {
+      // Another process changes the rights while this one still has the old ones in hand.
+      changer.forget(key);
+      await until(async () => (await stored()) === null);
+      return { value: 'stale', forMs: 60_000 };
+    });
+    expect(value?.value).toBe('stale');
+    expect((await reader.through(key, found('fresh')))?.value).toBe('fresh');
+    await until(async () => (await changer.through(key, nothing))?.value === 'fresh');
+  });
+
+  test('a change of roles deletes every principal’s rights, and no session', async () => {
+    const cache = cacheWith();
+    await ready();
+    await cache.through('session:s1', found('a session'));
+    for (let user = 0; user < 1_200; user += 1)
+      await cache.through(`user_perms:${user}`, found('x'));
+    await until(async () => (await cache.through('session:s1', nothing))?.value === 'a session');
+    cache.forgetEvery('user_perms:');
+    await until(async () => Number(await raw.command('DBSIZE')) === 1);
+    expect((await cache.through('session:s1', nothing))?.value).toBe('a session');
+  });
+
+  test('whoever can write to Redis can make no rights', async () => {
+    const cache = cacheWith();
+    await ready();
+    await cache.through(key, found('rights'));
+    await until(async () => (await cache.through(key, nothing)) !== undefined);
+    const sealed = (await stored()) ?? '';
+    expect(Buffer.from(sealed, 'base64').toString('latin1')).not.toContain('rights');
+    // Another one's rights, a flipped bit, plain text, and a value sealed with another key.
+    await raw.command('SET', 'user_perms:u2', sealed, 'PX', '60000');
+    expect((await cache.through('user_perms:u2', found('own')))?.value).toBe('own');
+    for (const forged of [`A${sealed.slice(1)}`, 'admin', '', '{"value":"rights"}']) {
+      await raw.command('SET', key, forged, 'PX', '60000');
+      expect((await cache.through(key, found('own')))?.value).toBe('own');
     }
-    expect(cache.stats()).toMatchObject({ invalid: poison.length, misses: poison.length });
-    await raw.command('DEL', user.text);
-    await raw.command('LPUSH', user.text, 'a list');
-    expect(await cache.get(user)).toBeUndefined();
-    expect(cache.stats()).toMatchObject({ errors: 1 });
-    await raw.command('SET', 'blacklist:j1', 'false');
-    expect(await cache.get(cacheKeys.blacklist('j1'))).toBeUndefined();
-  });
-
-  test('is a miss and never an error while Redis is down, and works again after', async () => {
-    await server.kill();
-    await until(() => redis.state.state === 'down');
-    expect(await cache.set(user, rights)).toBe(false);
-    expect(await cache.get(user)).toBeUndefined();
-    expect(await cache.delete(user)).toBe(false);
-    expect(await cache.warm([{ key: user, value: rights }])).toBe(0);
-    expect(cache.stats()).toMatchObject({ errors: 4, hits: 0, misses: 1 });
-    await server.start();
+    const stranger = cacheWith(randomBytes(32));
     await ready();
-    await until(async () => await cache.set(user, rights));
-    expect(await cache.get(user)).toStrictEqual(rights);
+    await raw.command('DEL', key);
+    await stranger.through(key, found('theirs'));
+    expect((await cache.through(key, found('own')))?.value).toBe('own');
+    expect(cache.stats.invalid).toBeGreaterThanOrEqual(5);
   });
 
-  test('does not bring a right back that was taken away while Redis was out of reach', async () => {
-    const proxy = await cuttingProxy(server.port);
-    const far = open(`redis://127.0.0.1:${proxy.port}`);
-    const cut = cacheOf(far);
+  test('without Redis the database is asked, and what changed meanwhile is not there afterwards', async () => {
+    const cache = cacheWith();
     await ready();
-    await cut.set(user, rights);
-    await proxy.close();
-    await until(() => far.state.state === 'down');
-    expect(await cut.delete(user)).toBe(false);
-    expect(await raw.command('EXISTS', user.text)).toBe(1);
-    const again = await cuttingProxy(server.port, proxy.port);
-    try {
-      await ready();
-      expect(await cut.get(user)).toBeUndefined();
-      await until(async () => (await raw.command('EXISTS', user.text)) === 0);
-      await until(async () => await cut.set(user, rights));
-      expect(await cut.get(user)).toStrictEqual(rights);
-    } finally {
-      await again.close();
-    }
-  });
-
-  test('forgets everything but revocations when too many deletions were owed', async () => {
-    const later = clock.nowMs() + 600_000;
-    const revoked = cacheKeys.blacklist('j1');
-    await cache.set(revoked, true, later);
-    await cache.warm(
-      Array.from({ length: 3_000 }, (_, n) => ({
-        key: cacheKeys.rolePermissions(`r${n}`),
-        value: { permissions: 1n },
-      })),
-    );
-    await cache.set(user, rights);
+    await cache.through(key, found('old'));
+    await until(async () => (await cache.through(key, nothing))?.value === 'old');
     server.pause();
-    const many = Array.from({ length: 10_001 }, (_, n) => cacheKeys.session(`s${n}`));
-    expect(await cache.delete(...many)).toBe(false);
-    expect(await cache.get(user)).toBeUndefined();
+    expect((await cache.through(key, found('from the database')))?.value).toBe('from the database');
+    cache.forget(key);
     server.resume();
     await ready();
-    expect(await cache.get(cacheKeys.rolePermissions('r1'))).toBeUndefined();
-    expect(await cache.get(user)).toBeUndefined();
-    await until(async () => ((await raw.command('DBSIZE')) as number) === 1);
-    expect(await cache.get(revoked)).toBe(true);
+    await until(async () => (await stored()) === null);
+    expect((await cache.through(key, found('new')))?.value).toBe('new');
   });
 
-  test('may lose a revocation to the server’s own eviction, which is why it says yes or nothing', async () => {
-    const small = await startRedis({
-      settings: ['--maxmemory', '3mb', '--maxmemory-policy', 'allkeys-lru'],
-    });
-    const link = createRedis({ url: small.url, log: silentLog, clock });
-    try {
-      await until(() => link.state.state === 'ready');
-      const filled = cacheOf(link);
-      const revoked = cacheKeys.blacklist('j1');
-      await filled.set(revoked, true, clock.nowMs() + 600_000);
-      const grants = Array.from({ length: 500 }, () => ({ resource: 'x', permissions: 1n }));
-      await until(async () => {
-        const key = cacheKeys.userPermissions(`u${Math.random()}`);
-        await filled.set(key, { ...rights, grants });
-        return (await link.command('EXISTS', revoked.text)) === 0;
-      });
-      expect(await filled.get(revoked)).toBeUndefined();
-    } finally {
-      link.close();
-      await small.remove();
-    }
+  test('word of a revocation reaches a process that heard nothing of it', async () => {
+    const [one, other] = [cacheWith(), cacheWith()];
+    await ready();
+    expect(await other.isRevoked('jti-1')).toBe(false);
+    one.revoke('jti-1', 500);
+    await until(() => other.isRevoked('jti-1'));
+    await until(async () => !(await other.isRevoked('jti-1')));
   });
 });
