@@ -244,7 +244,9 @@ create table security_events (
   event_type text not null check (event_type in (
     'login_success', 'login_failure', 'token_issued', 'token_expired', 'permission_denied',
     'rate_limit_exceeded', 'ddos_detected', 'key_rotated', 'tls_handshake', 'hmac_failure',
-    'account_locked', 'password_changed', 'role_assigned', 'suspicious_activity')),
+    'account_locked', 'password_changed', 'role_assigned', 'suspicious_activity',
+    -- What administration changes is told by name, not as a login or a suspicion.
+    'principal_changed', 'role_changed', 'credential_changed', 'session_ended')),
   severity smallint not null check (severity between 1 and 5),
   risk_score smallint not null default 0 check (risk_score between 0 and 100),
   user_id uuid,
@@ -262,7 +264,8 @@ create index security_events_by_time on security_events (occurred_at desc, event
 create index security_events_by_user on security_events (user_id, occurred_at desc) where user_id is not null;
 create index security_events_by_username on security_events (username, occurred_at desc) where username is not null;
 
-create table rate_limit_events (
+-- Unlogged: a count is worth nothing after a crash, and a take waits for no disk.
+create unlogged table rate_limit_events (
   limit_type text not null,
   identifier text not null,
   window_start timestamptz not null,
@@ -273,8 +276,8 @@ create table rate_limit_events (
 );
 create index rate_limit_events_by_time on rate_limit_events (window_start);
 
--- What counts once: challenges, proofs of possession. Unlogged: each is good for minutes only.
-create unlogged table used_nonces (
+-- What counts once: challenges, proofs of possession.
+create table used_nonces (
   nonce_hash bytea primary key,
   until timestamptz not null
 );
@@ -500,6 +503,33 @@ begin
     where u.user_id = judged.judged_user;
 end
 $$;
+
+-- A principal as it is shown. Each column is looked up for the rows that are read only.
+create view principal_details as
+  select u.user_id, u.username, u.kind, u.status, coalesce(p.display_name, '') as display_name, p.email,
+    (
+      select coalesce(json_agg(json_build_object('name', r.role_name, 'expiresAt', a.expires_at)
+        order by r.role_level, r.role_name), '[]')
+      from user_roles a join roles r on r.role_id = a.role_id
+      where a.user_id = u.user_id and (a.expires_at is null or a.expires_at > now())
+    ) as roles,
+    coalesce((
+      select bit_or(g.permission_value) from user_grants g
+      where g.user_id = u.user_id and g.resource_pattern = '*'
+    ), 0) as permission_bitmask,
+    u.password_hash is not null as has_password, u.must_change_password,
+    u.totp_secret is not null as has_totp,
+    (select count(*)::integer from passkeys k where k.user_id = u.user_id) as passkeys,
+    coalesce((
+      select t.failed_attempts from login_attempts t where t.username = u.username
+    ), 0) as failed_attempts,
+    (
+      select t.locked_until from login_attempts t
+      where t.username = u.username and t.locked_until > now()
+    ) as locked_until,
+    u.created_at,
+    (select max(s.created_at) from user_sessions s where s.user_id = u.user_id) as last_login_at
+  from users u left join user_profiles p on p.user_id = u.user_id;
 
 create view auth_performance_metrics as
   select 'authentication_latency' as metric, avg(authentication_ms)::double precision as avg,

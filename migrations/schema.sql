@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 b1a215e6c44e67af72a4673ab1333d96b7c31854ca0ba50c45ac1a9f01f457ed.
+-- Of sources with SHA-256 9f27f558afe1644b447f1f6ed00c96d534168b5c399f5ae6e8bf76c0d722ff5d.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -481,6 +481,13 @@ create table signing_keys (
   constraint signing_keys_check CHECK (((signs_from < signs_until) AND (signs_until <= verifies_until)))
 );
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
+
+create table used_nonces (
+  nonce_hash bytea not null,
+  until timestamp with time zone not null,
+  constraint used_nonces_pkey PRIMARY KEY (nonce_hash)
+);
+CREATE INDEX used_nonces_by_end ON public.used_nonces USING btree (until);
 
 create table user_profiles (
   user_id uuid not null,

@@ -134,6 +134,7 @@ function setUpRequests(app: FastifyInstance, parts: HttpParts) {
           ? caller.then((known) => admit(request, known, parts))
           : caller && admit(request, caller, parts);
       if (admitted === undefined) done();
+      // oxlint-disable-next-line promise/no-callback-in-promise -- Fastify's hook is told by a callback.
       else admitted.then(() => done(), done);
     } catch (error) {
       done(error as Error);

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { AppError, isId, suggest } from '../base/base.ts';
 import { answers } from './answers.ts';
 import { assertAllowed, type Caller } from '../identity/identity.ts';
+import type { RunDetail } from '../coordination/coordination.ts';
 import { sendTagged } from './etag.ts';
 import type { Http } from './http.ts';
 import { assertMay, callerOf, mayRead, namedInPath } from './may.ts';
@@ -157,11 +158,7 @@ function readRoutes(app: Http, { coordination }: RouteParts): void {
         response: answers({ 200: runDetailSchema }),
       },
     },
-    async (request) => {
-      const run = await coordination.get(runId(request.params.id));
-      assertMay(request, 'runs.read', run.workflow);
-      return run;
-    },
+    (request) => visible(request, coordination),
   );
 }
 
@@ -203,9 +200,24 @@ function changeRoutes(app: Http, { coordination }: RouteParts): void {
   );
 }
 
+interface AskedForRun {
+  readonly caller: Caller | undefined;
+  readonly params: { readonly id: string };
+}
+
+/** A run that the caller may see. */
+async function visible(
+  request: AskedForRun,
+  coordination: RouteParts['coordination'],
+): Promise<RunDetail> {
+  const run = await coordination.get(runId(request.params.id));
+  assertMay(request, 'runs.read', run.workflow);
+  return run;
+}
+
 /** The id of a run that the caller may change. */
 async function changeable(
-  request: { readonly caller: Caller | undefined; readonly params: { readonly id: string } },
+  request: AskedForRun,
   coordination: RouteParts['coordination'],
 ): Promise<string> {
   const id = runId(request.params.id);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { assertAllowed, authorize, authorizeSome, type Access, type Caller } from './access.ts';
 import { matchesPattern } from './patterns.ts';
@@ -180,6 +180,8 @@ test('asking for one action never allows another', () => {
   );
 });
 
+const literal = (part: string) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+
 test('patterns mean what a regular expression of them means', () => {
   const text = fc.string({
     unit: fc.constantFrom('a', 'b', '-', '_', '%', '.', '\\'),
@@ -191,7 +193,6 @@ test('patterns mean what a regular expression of them means', () => {
   });
   fc.assert(
     fc.property(pattern, text, (given, resource) => {
-      const literal = (part: string) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
       const expected = new RegExp(`^${given.split('*').map(literal).join('[^]*')}$`).test(resource);
       expect(matchesPattern(given, resource)).toBe(expected);
     }),

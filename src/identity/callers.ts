@@ -55,6 +55,8 @@ const agentPolicy: LimitPolicy = {
 export interface CallerDoor extends Callers {
   /** Forgets keys and tells those who watch that something changed. */
   forgetKey(prefix: string): void;
+  /** Each is verified again when it comes next. */
+  forgetTokens(): void;
   forgetAll(): void;
   /** Something changed: whoever watches is asked again. */
   recheck(): void;
@@ -264,6 +266,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
       };
     },
     forgetKey: apiKeys.forget,
+    forgetTokens: () => tokens.clear(),
     forgetAll() {
       tokens.clear();
       apiKeys.forgetAll();

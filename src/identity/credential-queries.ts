@@ -35,21 +35,6 @@ export const insertOwner = (username: string): Sql<{ user_id: string }> => sql`
   )
   select user_id from made union all select user_id from users where username = ${username} limit 1`;
 
-export const selectSecondFactor = (
-  userId: string,
-): Sql<{ totp_secret: Uint8Array | null; totp_last_step: bigint | null }> => sql`
-  select totp_secret, totp_last_step from users where user_id = ${userId}::uuid and status = 'active'`;
-
-/** Comes back once for each step: a code that was seen can not be used again. */
-export const useTotpStep = (userId: string, step: number): Sql<{ used: boolean }> => sql`
-  update users set totp_last_step = ${step}
-  where user_id = ${userId}::uuid and coalesce(totp_last_step, -1) < ${step}::bigint
-  returning true as used`;
-
-export const useRecoveryCode = (userId: string, hash: Uint8Array): Sql<{ used: boolean }> => sql`
-  delete from recovery_codes where user_id = ${userId}::uuid and code_hash = ${hash}
-  returning true as used`;
-
 /**
  * Counts a try before it is judged, so that parallel guesses can't outrun the lock; `forgetTries`
  * takes it back when it was right.
@@ -85,11 +70,6 @@ export const selectPasskey = (credentialId: string): Sql<PasskeyRow> => sql`
   select p.credential_id, p.user_id, u.username, p.public_key, p.counter, p.transports, p.backed_up, p.name
   from passkeys p join users u using (user_id)
   where p.credential_id = ${credentialId} and u.status = 'active'`;
-
-export const selectPasskeysOf = (userId: string): Sql<PasskeyRow> => sql`
-  select p.credential_id, p.user_id, u.username, p.public_key, p.counter, p.transports, p.backed_up, p.name
-  from passkeys p join users u using (user_id)
-  where p.user_id = ${userId}::uuid order by p.created_at`;
 
 export const usePasskey = (credentialId: string, counter: number): Sql => sql`
   update passkeys set counter = ${counter}, last_used_at = now() where credential_id = ${credentialId}`;

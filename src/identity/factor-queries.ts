@@ -5,14 +5,20 @@ export interface FactorsRow {
   readonly username: string;
   readonly display_name: string;
   readonly password_hash: string | null;
-  readonly has_totp: boolean;
+  readonly totp_secret: Uint8Array | null;
   readonly totp_pending: Uint8Array | null;
+  readonly totp_last_step: bigint | null;
+  /** Until the end of a lock; null when the name is not locked. */
+  readonly locked_for_ms: number | null;
 }
 
 export const selectFactors = (userId: string): Sql<FactorsRow> => sql`
   select u.user_id, u.username, coalesce(p.display_name, '') as display_name, u.password_hash,
-    u.totp_secret is not null as has_totp, u.totp_pending
+    u.totp_secret, u.totp_pending, u.totp_last_step,
+    case when a.locked_until > clock_timestamp()
+      then (extract(epoch from a.locked_until - clock_timestamp()) * 1000)::double precision end as locked_for_ms
   from users u left join user_profiles p using (user_id)
+  left join login_attempts a on a.username = u.username
   where u.user_id = ${userId}::uuid`;
 
 /** A secret that waits for its first code; none where an authenticator is in use already. */
@@ -41,6 +47,16 @@ export const confirmPendingTotp = (
 
 export const deleteRecoveryCodes = (userId: string): Sql => sql`
   delete from recovery_codes where user_id = ${userId}::uuid`;
+
+/** The step of a code that was right counts as used; no row when it was used meanwhile. */
+export const useTotpStep = (userId: string, step: number): Sql<{ user_id: string }> => sql`
+  update users set totp_last_step = ${step}::bigint
+  where user_id = ${userId}::uuid and coalesce(totp_last_step, -1) < ${step}::bigint
+  returning user_id`;
+
+export const useRecoveryCode = (userId: string, hash: Uint8Array): Sql<{ user_id: string }> => sql`
+  delete from recovery_codes where user_id = ${userId}::uuid and code_hash = ${hash}::bytea
+  returning user_id`;
 
 /** With one factor less the password must be a longer one: the next login asks for it. */
 export const clearTotp = (userId: string): Sql<{ was_on: boolean }> => sql`

@@ -238,6 +238,13 @@ test.each([
   }
 });
 
+test('alg has to be that of the key, although the signature is right', () => {
+  for (const alg of ['EdDSA', 'HS256']) {
+    const given = craft({ alg, typ, kid: 'es' });
+    expect(() => check(given)).toThrow(refused('token_invalid', 'algorithm of the key'));
+  }
+});
+
 test('the bytes of the public key in any form are no secret', () => {
   const { key } = keys.ES256;
   const jwk = key.export({ format: 'jwk' });

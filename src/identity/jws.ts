@@ -138,7 +138,7 @@ export function isSignature(
     const right = createHmac('sha256', key).update(input).digest();
     return given.length === right.length && timingSafeEqual(given, right);
   }
-  // Of another length OpenSSL would take the bytes for DER.
+  // DER and cut signatures. The engine refuses them too; this does not hang on its doing so.
   if (key.type !== 'public' || given.length !== 64) return false;
   if (algorithm === 'EdDSA') {
     return key.asymmetricKeyType === 'ed25519' && verify(null, input, key, given);

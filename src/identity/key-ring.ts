@@ -85,7 +85,10 @@ const reloadEveryMs = 30_000;
 /** Tokens with made-up kids must not become as many questions to the database. */
 const freshEveryMs = 1_000;
 
-/** Opens the ring and makes the first keys. Throws `master_key_wrong`, `config_invalid` and `database_*`. */
+/**
+ * Opens the ring and makes the first keys. Throws `master_key_wrong`, `config_invalid` and
+ * `database_*`. One long function, since all of it shares the keys that this process holds.
+ */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, clock } = options;
   const life = lifeOf(options);

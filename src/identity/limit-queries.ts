@@ -76,19 +76,37 @@ export const clearLimit = (policyName: string, id: string): Sql =>
   sql`delete from rate_limit_events where limit_type = ${policyName} and identifier = ${id}`;
 
 /**
- * Deletes up to `most` buckets that began `idleMs` ago, at least two windows of the longest policy,
- * and are not blocked: they count for nothing any more. Those being taken from are left for the next
- * time.
+ * Deletes up to `most` buckets of a policy that have been idle for over two windows and are not
+ * blocked: they count for nothing any more. Those being taken from are left for the next time.
  */
-export const deleteIdleLimits = (
-  idleMs: number,
+export const deleteIdleLimitsOf = (
+  policy: LimitPolicy,
   most: number,
 ): Sql<{ limit_type: string; identifier: string }> =>
   sql`
     delete from rate_limit_events e
     using (
       select limit_type, identifier from rate_limit_events
-      where window_start < clock_timestamp() - ${idleMs}::bigint * interval '1 millisecond'
+      where limit_type = ${policy.name}
+        and window_start < clock_timestamp() - ${policy.windowMs}::bigint * interval '2 milliseconds'
+        and (blocked_until is null or blocked_until < clock_timestamp())
+      order by window_start
+      limit ${most}::integer
+      for update skip locked
+    ) idle
+    where e.limit_type = idle.limit_type and e.identifier = idle.identifier
+    returning e.limit_type, e.identifier`;
+
+/**
+ * The same for buckets of whatever policy, also of such as are not known any more: no window is
+ * longer than a day, so one that began over two days ago counts for nothing.
+ */
+export const deleteIdleLimits = (most: number): Sql<{ limit_type: string; identifier: string }> =>
+  sql`
+    delete from rate_limit_events e
+    using (
+      select limit_type, identifier from rate_limit_events
+      where window_start < clock_timestamp() - interval '48 hours'
         and (blocked_until is null or blocked_until < clock_timestamp())
       order by window_start
       limit ${most}::integer

@@ -46,18 +46,18 @@ export function checkTake(policy: LimitPolicy, cost: number): void {
   const { name, limit, windowMs, blockMs } = policy;
   if (!/^[a-z][a-z0-9_.-]{0,63}$/.test(name)) throw new RangeError(`${name}: no name of a limit`);
   if (!isCount(limit, 2 ** 31 - 1)) throw new RangeError(`${name}: a limit of ${limit}`);
-  if (!isCount(windowMs, mostMs)) throw new RangeError(`${name}: a window of ${windowMs} ms`);
+  if (!isCount(windowMs, dayMs)) throw new RangeError(`${name}: a window of ${windowMs} ms`);
   if (limit * windowMs > Number.MAX_SAFE_INTEGER) {
     throw new RangeError(`${name}: a limit of ${limit} in ${windowMs} ms is too large to count`);
   }
-  if (blockMs !== 0 && !isCount(blockMs, mostMs)) {
+  if (blockMs !== 0 && !isCount(blockMs, 30 * dayMs)) {
     throw new RangeError(`${name}: a block of ${blockMs} ms`);
   }
   if (!isCount(cost, limit)) throw new RangeError(`${name}: a cost of ${cost} of ${limit}`);
 }
 
-/** 30 days: longer than any limit of ours, and far from where times stop being exact. */
-const mostMs = 30 * 86_400_000;
+/** The longest window; what the clean-up of idle buckets relies on. */
+const dayMs = 86_400_000;
 
 const isCount = (value: number, most: number): boolean =>
   Number.isSafeInteger(value) && value >= 1 && value <= most;

@@ -1,15 +1,15 @@
 import type { Database } from '../database/database.ts';
-import { clearLimit, deleteIdleLimits, takeLimit } from './limit-queries.ts';
-import { bucketId, checkTake, verdictOf } from './limit-window.ts';
+import { clearLimit, deleteIdleLimitsOf, takeLimit } from './limit-queries.ts';
+import { bucketId, checkTake, verdictOf, type LimitPolicy } from './limit-window.ts';
 import type { RateLimiter } from './limits.ts';
 
 export interface SqlLimiter extends RateLimiter {
   readonly store: 'postgresql';
   /**
-   * Deletes the buckets that began `idleMs` ago and count for nothing any more, 1,000 a statement,
-   * and returns how many.
+   * Deletes the buckets of a policy that count for nothing any more, 1,000 a statement, and returns
+   * how many.
    */
-  deleteIdle(idleMs: number): Promise<number>;
+  deleteIdle(policy: LimitPolicy): Promise<number>;
 }
 
 export interface SqlLimiterOptions {
@@ -47,10 +47,10 @@ export function createSqlLimiter({ database, nowMs }: SqlLimiterOptions): SqlLim
       await database.query(clearLimit(policy.name, bucketId(id)));
     },
 
-    async deleteIdle(idleMs) {
+    async deleteIdle(policy) {
       let deleted = 0;
       for (;;) {
-        const rows = await database.query(deleteIdleLimits(idleMs, batch));
+        const rows = await database.query(deleteIdleLimitsOf(policy, batch));
         deleted += rows.length;
         if (rows.length < batch) return deleted;
       }

@@ -25,7 +25,6 @@ import { createSecondFactors } from './second-factors.ts';
 import { createSecurityEvents } from './security-events.ts';
 import { createSessions } from './sessions.ts';
 import { createSignIn } from './sign-in.ts';
-import { createSingleUse } from './single-use.ts';
 import { createTokens } from './tokens.ts';
 import { keepHouse } from './upkeep.ts';
 
@@ -74,8 +73,15 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     decoyKey: sealer.derive('decoy', 32),
   });
 
+  /** Tokens were judged by keys that may count no longer; they are judged again by those that do. */
+  const keysChanged = (): void => {
+    keyRing
+      .reload()
+      .catch((error: unknown) => log.warn({ err: error }, 'signing keys can not be read again'))
+      .finally(callers.forgetTokens);
+  };
   const forget = (kind: ChangeKind, subject: string): void => {
-    if (kind === 'signing_keys') void keyRing.reload().catch(() => undefined);
+    if (kind === 'signing_keys') keysChanged();
     else if (kind === 'api_key') callers.forgetKey(subject);
     else directory.forget(kind, subject);
     callers.recheck();
@@ -121,10 +127,9 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     hasher,
     breached,
     sealer,
-    singleUse: createSingleUse(database, sealer, clock),
-    relyingParty: () => relyingPartyOf(options.publicUrl()),
     ownerName,
   };
+  const rules = { maxFailures: settings.loginAttempts, ...lockMs };
   const events = createSecurityEvents(parts);
   const limits = limitsFor({ redis, database });
   const issue = { keyRing, clock, issuer };
@@ -132,7 +137,8 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     ...parts,
     ...issue,
     limits,
-    rules: { maxFailures: settings.loginAttempts, ...lockMs },
+    rules,
+    publicUrl: options.publicUrl,
     addressPolicy: {
       name: 'login_address',
       limit: settings.loginsPerMinute,
@@ -151,8 +157,8 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     signIn,
     tokens: createTokens({ ...parts, ...issue, keyRing, callers }),
     limits: createRequestLimits({ shared: limits, redis, clock, events, settings }),
-    principals: createPrincipals(parts),
-    secondFactors: createSecondFactors(parts),
+    principals: createPrincipals(parts, { lockRules: rules }),
+    secondFactors: createSecondFactors(parts, { publicUrl: options.publicUrl, lockRules: rules }),
     roles: createRoles(parts),
     sessions: createSessions(parts),
     apiKeys: createApiKeys(parts),
@@ -222,14 +228,6 @@ async function hashParameters({
   );
   const [row] = await database.query(insertSetting('hash_parameters', parameters));
   return row?.value ?? parameters;
-}
-
-function relyingPartyOf(url: string): { id: string; name: string; origins: string[] } {
-  const { hostname, origin } = new URL(url);
-  // An address in digits can be no relying party; browsers take localhost for what it is.
-  const isLoopback = hostname === '127.0.0.1' || hostname === '[::1]';
-  const id = isLoopback ? 'localhost' : hostname;
-  return { id, name: 'Centuria', origins: [...new Set([origin, origin.replace(hostname, id)])] };
 }
 
 function busOver(redis: Redis): ChangeBus | undefined {

@@ -3,10 +3,8 @@ import type { Database } from '../database/database.ts';
 import type { Directory } from './directory.ts';
 import type { BreachedPasswords } from './password-policy.ts';
 import type { PasswordHasher } from './passwords.ts';
-import type { RelyingParty } from './passkeys.ts';
 import type { ChangeKind } from './queries.ts';
 import type { Sealer } from './seal.ts';
-import type { SingleUse } from './single-use.ts';
 
 /** What the parts of identity share. */
 export interface Parts {
@@ -19,9 +17,6 @@ export interface Parts {
   readonly hasher: PasswordHasher;
   readonly breached: BreachedPasswords | undefined;
   readonly sealer: Sealer;
-  readonly singleUse: SingleUse;
-  /** Where passkeys belong to, by the public address of this server. */
-  readonly relyingParty: () => RelyingParty;
   /** The name of the principal that the data folder's token stands for. */
   readonly ownerName: string;
 }

@@ -53,6 +53,7 @@ test('a sealer keeps its key when the caller wipes the bytes', () => {
   const kept = createSealer(given);
   given.fill(0);
   expect(kept.fingerprint).toBe(sealer.fingerprint);
+  expect(kept.derive('a', 32)).toEqual(sealer.derive('a', 32));
   expect(kept.fingerprint).toMatch(/^[0-9a-f]{16}$/);
 });
 

@@ -2,13 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { AppError } from '../base/base.ts';
 import type { Caller } from './access.ts';
-import {
-  assertMayStandFor,
-  eventColumns,
-  findPrincipal,
-  noPrincipal,
-  tellOf,
-} from './administering.ts';
+import { assertMayStandFor, findPrincipal, noPrincipal, tellOf } from './administering.ts';
 import type { FactorProof, PasskeyInfo, SecondFactors } from './administration.ts';
 import {
   clearTotp,
@@ -19,16 +13,11 @@ import {
   selectFactors,
   selectPasskeys,
   setPendingTotp,
+  useRecoveryCode,
+  useTotpStep,
   type FactorsRow,
   type PasskeyRow,
 } from './factor-queries.ts';
-import {
-  countTry,
-  forgetTries,
-  selectSecondFactor,
-  useRecoveryCode,
-  useTotpStep,
-} from './credential-queries.ts';
 import { checkText } from './names.ts';
 import {
   checkTotp,
@@ -39,24 +28,25 @@ import {
 } from './one-time-codes.ts';
 import type { Parts } from './parts.ts';
 import { registrationOptions, verifyRegistration, type Passkey } from './passkeys.ts';
-import {
-  assertProved,
-  provePassword,
-  usualLockRules,
-  type PasswordChangeOptions,
-} from './password-changes.ts';
-import { insertSecurityEvents } from './queries.ts';
+import { assertProved, provePassword, usualLockRules } from './password-changes.ts';
+import { judgeAgain } from './principal-queries.ts';
+import { relyingParty, userHandle } from './relying-party.ts';
 import type { LockRules } from './session-queries.ts';
+import { issueTicket, readTicket, spend } from './tickets.ts';
 
 const mostPasskeys = 20;
 const mostNameCharacters = 100;
-const registrationMs = 5 * 60_000;
+const registering = 'registering a passkey';
 
-export function createSecondFactors(
-  parts: Parts,
-  { lockRules = usualLockRules }: PasswordChangeOptions = {},
-): SecondFactors {
+export interface SecondFactorOptions {
+  /** Where people reach this server: passkeys are bound to its host name. */
+  readonly publicUrl: () => string;
+  readonly lockRules?: LockRules;
+}
+
+export function createSecondFactors(parts: Parts, options: SecondFactorOptions): SecondFactors {
   const { database, sealer, clock } = parts;
+  const lockRules = options.lockRules ?? usualLockRules;
 
   return {
     async beginTotp(caller) {
@@ -130,6 +120,8 @@ export function createSecondFactors(
 
     async passkeyRegistration(caller) {
       const { userId, username } = caller.access;
+      const nowMs = clock.nowMs();
+      const rp = relyingParty(options.publicUrl());
       const { display_name: displayName } = await factorsOf(parts, userId);
       const existing = (await database.query(selectPasskeys(userId))).map(passkeyFrom);
       if (existing.length >= mostPasskeys) {
@@ -138,34 +130,39 @@ export function createSecondFactors(
           remedy: 'Remove one that is not used any more.',
         });
       }
-      const { asked, challenge } = parts.singleUse.issue(registration(userId), registrationMs);
-      const options = await registrationOptions({
-        rp: parts.relyingParty(),
-        challenge: asked,
-        nowMs: clock.nowMs(),
-        // The id, as a login compares it: it says nothing of the person.
-        user: { id: Buffer.from(userId), name: username, displayName },
+      const { ticket, sealed } = issueTicket(sealer, registering, userId, nowMs);
+      const asked = await registrationOptions({
+        rp,
+        challenge: { value: ticket.id, expiresAtMs: ticket.expiresAtMs },
+        nowMs,
+        user: { id: userHandle(userId), name: username, displayName },
         existing,
       });
-      return { challenge, options };
+      return { challenge: sealed, options: asked };
     },
 
     async addPasskey(caller, challenge, answer, name) {
       const { userId, username } = caller.access;
+      const nowMs = clock.nowMs();
       const called = checkText('name', name, mostNameCharacters);
-      const asked = await parts.singleUse.redeem(registration(userId), challenge);
+      const ticket = readTicket(sealer, registering, challenge, nowMs);
+      if (ticket.userId !== userId) {
+        throw new AppError('token_invalid', 'this was given out for somebody else', {
+          remedy: 'Begin again.',
+        });
+      }
       const passkey = await verifyRegistration({
-        rp: parts.relyingParty(),
-        challenge: asked,
-        nowMs: clock.nowMs(),
+        rp: relyingParty(options.publicUrl()),
+        challenge: { value: ticket.id, expiresAtMs: ticket.expiresAtMs },
+        nowMs,
         response: answer,
         name: called === '' ? 'passkey' : called,
       });
       return database.transaction(async (transaction) => {
+        await spend(transaction, ticket, nowMs);
         const [added] = await transaction.query(insertPasskey(userId, passkey));
-        if (added === undefined) {
+        if (added === undefined)
           throw new AppError('conflict', 'the passkey is registered already');
-        }
         await tellOf(transaction, parts, caller, {
           type: 'credential_changed',
           severity: 2,
@@ -223,46 +220,38 @@ async function prove(
       remedy: 'Give the present password, a code of the authenticator or a recovery code.',
     });
   }
-  const { userId, username } = caller.access;
+  const row = await factorsOf(parts, caller.access.userId);
   if (proof.password !== undefined) {
     const { password, origin } = proof;
-    const row = await factorsOf(parts, userId);
     return provePassword(parts, { row, password, caller, lockRules }, origin);
   }
-  // Counted before it is judged, so that parallel guesses can not outrun the lock.
-  const [counted] = await parts.database.query(countTry(username, lockRules));
-  if (counted?.outcome === 'locked') assertProved(counted, '');
-  if (await useCode(parts, userId, proof.code ?? '')) {
-    await parts.database.query(forgetTries(username));
-    return;
+  if (row.locked_for_ms !== null) {
+    assertProved({ outcome: 'locked', locked_for_ms: row.locked_for_ms }, '');
   }
-  const { sessionId } = caller;
-  const event = {
-    type: 'login_failure' as const,
-    severity: 3,
-    risk: 50,
-    userId,
-    username,
-    sessionId,
-    ...proof.origin,
-    details: { method: 'one-time code', outcome: 'wrong' },
-  };
-  await parts.database.query(insertSecurityEvents(eventColumns([event])));
-  throw wrongCode();
+  if ((await useCode(parts, row, proof.code ?? '')) !== undefined) return;
+  // Counted as a wrong password: no password gives an empty hash.
+  const by = { ...proof.origin, sessionId: caller.sessionId ?? null, what: 'one-time code' };
+  const [judged] = await parts.database.query(judgeAgain(row.username, '', lockRules, by));
+  assertProved(judged, 'the code is wrong');
 }
 
-/** Whether a code of the authenticator or a recovery code is right; it is used up then. */
-async function useCode(parts: Parts, userId: string, code: string): Promise<boolean> {
-  const { database, clock } = parts;
-  const [row] = await database.query(selectSecondFactor(userId));
-  if (row === undefined || row.totp_secret === null) return false;
-  const secret = openTotp(parts, userId, row.totp_secret);
-  const lastUsedStep = row.totp_last_step === null ? undefined : Number(row.totp_last_step);
-  const checked = checkTotp({ secret, code, atMs: clock.nowMs(), lastUsedStep });
+/** Which of the two the code is, the authenticator's or a recovery code, or neither; it is used up then. */
+export async function useCode(
+  parts: Parts,
+  row: FactorsRow,
+  code: string,
+): Promise<'totp' | 'recovery_code' | undefined> {
+  const { user_id: userId, totp_secret: sealed, totp_last_step: last } = row;
+  if (sealed === null) return undefined;
+  const secret = openTotp(parts, userId, sealed);
+  const lastUsedStep = last === null ? undefined : Number(last);
+  const checked = checkTotp({ secret, code, atMs: parts.clock.nowMs(), lastUsedStep });
   const use = checked.ok
     ? useTotpStep(userId, checked.step)
     : useRecoveryCode(userId, recoveryCodeHash(code));
-  return (await database.query(use)).length === 1;
+  const [used] = await parts.database.query(use);
+  if (used === undefined) return undefined;
+  return checked.ok ? 'totp' : 'recovery_code';
 }
 
 async function factorsOf({ database }: Parts, userId: string): Promise<FactorsRow> {
@@ -275,14 +264,9 @@ function openTotp({ sealer }: Parts, userId: string, sealed: Uint8Array): string
   return Buffer.from(sealer.open(sealed, totpContext(userId))).toString();
 }
 
-/** What a challenge is for: it serves its own user only. */
-function registration(userId: string): string {
-  return `passkey registration of ${userId}`;
-}
-
 /** What the secret of an authenticator is sealed for: it opens for its own user only. */
-function totpContext(userId: string): string {
-  return `totp:${userId}`;
+export function totpContext(userId: string): string {
+  return `totp ${userId}`;
 }
 
 function wrongCode(): AppError {
@@ -291,7 +275,7 @@ function wrongCode(): AppError {
   });
 }
 
-function passkeyFrom(row: PasskeyRow): Passkey {
+export function passkeyFrom(row: Omit<PasskeyRow, 'created_at' | 'last_used_at'>): Passkey {
   return {
     id: row.credential_id,
     publicKey: row.public_key,

@@ -4,26 +4,17 @@ import {
   countTry,
   forgetTries,
   selectPasskey,
-  selectPasskeysOf,
-  selectSecondFactor,
   updatePasswordHash,
   usePasskey,
-  useRecoveryCode,
-  useTotpStep,
-  type PasskeyRow,
 } from './credential-queries.ts';
 import type { IssuedTokens, Origin, SignIn, SignInRequest, SignInResult } from './doors.ts';
 import { issueAccessToken, newRefreshToken, secretHash, type IssueParts } from './issue.ts';
 import type { LimitPolicy, RateLimiter } from './limits.ts';
 import { foldName } from './names.ts';
-import { checkTotp, recoveryCodeHash } from './one-time-codes.ts';
-import {
-  loginOptions,
-  verifyLogin,
-  type Challenge,
-  type Passkey,
-  type RelyingParty,
-} from './passkeys.ts';
+import { loginOptions, verifyLogin, type Challenge } from './passkeys.ts';
+import { relyingParty, userHandle } from './relying-party.ts';
+import { passkeyFrom, useCode } from './second-factors.ts';
+import { selectFactors, selectPasskeys } from './factor-queries.ts';
 import type { Parts } from './parts.ts';
 import { assessLogin, type Risk } from './risk.ts';
 import { checkScope } from './scope.ts';
@@ -36,12 +27,12 @@ import {
   type LoginFacts,
   type NewSession,
 } from './session-queries.ts';
-import type { SingleUse } from './single-use.ts';
+import { issueTicket, readTicket, spend, type Ticket } from './tickets.ts';
 
 export interface SignInParts extends Parts, IssueParts {
   readonly limits: RateLimiter;
-  readonly singleUse: SingleUse;
-  readonly relyingParty: () => RelyingParty;
+  /** Where people reach this server: passkeys are bound to its host name. */
+  readonly publicUrl: () => string;
   readonly rules: LockRules;
   /** Logins that one address may try. */
   readonly addressPolicy: LimitPolicy;
@@ -53,6 +44,7 @@ export interface SignInParts extends Parts, IssueParts {
 
 type How = Omit<SignInRequest, 'username' | 'password'>;
 
+const passkeyLogin = 'signing in with a passkey';
 const ticketMs = 5 * 60_000;
 /** The client of sessions that no OAuth client asked for. */
 const ownClient = 'centuria-cli';
@@ -116,8 +108,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     facts: LoginFacts,
   ): Promise<('totp' | 'passkey' | 'recovery_code')[]> {
     if (!facts.has_totp) return [];
-    const keys =
-      facts.user_id === null ? [] : await database.query(selectPasskeysOf(facts.user_id));
+    const keys = facts.user_id === null ? [] : await database.query(selectPasskeys(facts.user_id));
     return ['totp', ...(keys.length > 0 ? (['passkey'] as const) : []), 'recovery_code'];
   }
 
@@ -134,7 +125,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     }
   }
 
-  interface Ticket {
+  interface PasswordTicket {
     readonly userId: string;
     readonly username: string;
     readonly untilMs: number;
@@ -143,15 +134,15 @@ export function createSignIn(parts: SignInParts): SignIn {
 
   function makeTicket(userId: string, username: string, request: SignInRequest): string {
     const { password: _password, username: _username, ...how } = request;
-    const ticket: Ticket = { userId, username, untilMs: clock.nowMs() + ticketMs, how };
+    const ticket: PasswordTicket = { userId, username, untilMs: clock.nowMs() + ticketMs, how };
     const sealed = parts.sealer.seal(Buffer.from(JSON.stringify(ticket)), 'sign-in ticket');
     return Buffer.from(sealed).toString('base64url');
   }
 
-  function readTicket(text: string): Ticket {
+  function readPasswordTicket(text: string): PasswordTicket {
     try {
       const plain = parts.sealer.open(Buffer.from(text, 'base64url'), 'sign-in ticket');
-      const ticket = JSON.parse(Buffer.from(plain).toString()) as Ticket;
+      const ticket = JSON.parse(Buffer.from(plain).toString()) as PasswordTicket;
       if (ticket.untilMs > clock.nowMs()) return ticket;
     } catch {
       // Told below: whoever sends a ticket of his own making learns nothing about why.
@@ -163,11 +154,12 @@ export function createSignIn(parts: SignInParts): SignIn {
 
   async function secondFactor(text: string, code: string, origin: Origin): Promise<SignInResult> {
     const startedMs = clock.monotonicMs();
-    const { userId, username, how } = readTicket(text);
+    const { userId, username, how } = readPasswordTicket(text);
     await checkAddress(origin);
     const [counted] = await database.query(countTry(username, parts.rules));
     if (counted?.outcome === 'locked') throw locked(counted.locked_for_ms ?? 0);
-    const method = await matchingCode(userId, code);
+    const [factors] = await database.query(selectFactors(userId));
+    const method = factors === undefined ? undefined : await useCode(parts, factors, code);
     if (method === undefined) {
       throw new AppError('unauthenticated', 'the code is not right', {
         remedy: 'Wait for the next code of the authenticator, or use a recovery code.',
@@ -177,41 +169,25 @@ export function createSignIn(parts: SignInParts): SignIn {
     return opened(userId, username, `password+${method}`, { ...how, ...origin }, startedMs);
   }
 
-  async function matchingCode(
-    userId: string,
-    code: string,
-  ): Promise<'totp' | 'recovery_code' | undefined> {
-    const [row] = await database.query(selectSecondFactor(userId));
-    if (row === undefined || row.totp_secret === null) return undefined;
-    const secret = Buffer.from(parts.sealer.open(row.totp_secret, `totp:${userId}`)).toString();
-    const last = row.totp_last_step === null ? undefined : Number(row.totp_last_step);
-    const checked = checkTotp({ secret, code, atMs: clock.nowMs(), lastUsedStep: last });
-    if (checked.ok) {
-      const [used] = await database.query(useTotpStep(userId, checked.step));
-      return used === undefined ? undefined : 'totp';
-    }
-    const [used] = await database.query(useRecoveryCode(userId, recoveryCodeHash(code)));
-    return used === undefined ? undefined : 'recovery_code';
-  }
-
   async function passkeyOptions(
     ticket: string | undefined,
   ): Promise<{ challenge: string; options: unknown }> {
-    const userId = ticket === undefined ? undefined : readTicket(ticket).userId;
-    const rows = userId === undefined ? [] : await database.query(selectPasskeysOf(userId));
-    const { asked, challenge } = parts.singleUse.issue('passkey login', ticketMs);
+    const userId = ticket === undefined ? undefined : readPasswordTicket(ticket).userId;
+    const rows = userId === undefined ? [] : await database.query(selectPasskeys(userId));
+    const { ticket: asked, sealed } = issueTicket(parts.sealer, passkeyLogin, '', clock.nowMs());
     const options = await loginOptions({
       ...ceremony(asked),
       ...(userId === undefined ? {} : { passkeys: rows.map(passkeyFrom) }),
     });
-    return { challenge, options };
+    return { challenge: sealed, options };
   }
 
   /** A passkey proves two factors at once, the device and its owner's presence: no ticket is asked for. */
-  async function passkey(challenge: string, answer: unknown, request: How): Promise<SignInResult> {
+  async function passkey(sealed: string, answer: unknown, request: How): Promise<SignInResult> {
     const startedMs = clock.monotonicMs();
     await checkAddress(request);
-    const asked = await parts.singleUse.redeem('passkey login', challenge);
+    const asked = readTicket(parts.sealer, passkeyLogin, sealed, clock.nowMs());
+    await spend(database, asked, clock.nowMs());
     const id = credentialId(answer);
     const [row] = id === undefined ? [] : await database.query(selectPasskey(id));
     if (row === undefined) throw new AppError('unauthenticated', 'the passkey is not known here');
@@ -219,14 +195,15 @@ export function createSignIn(parts: SignInParts): SignIn {
       ...ceremony(asked),
       response: answer,
       passkey: passkeyFrom(row),
-      userId: Buffer.from(row.user_id),
+      userId: userHandle(row.user_id),
     });
     await database.query(usePasskey(row.credential_id, counter));
     return opened(row.user_id, row.username, 'passkey', request, startedMs);
   }
 
-  function ceremony(challenge: Challenge) {
-    return { rp: parts.relyingParty(), challenge, nowMs: clock.nowMs() };
+  function ceremony(ticket: Ticket) {
+    const challenge: Challenge = { value: ticket.id, expiresAtMs: ticket.expiresAtMs };
+    return { rp: relyingParty(parts.publicUrl()), challenge, nowMs: clock.nowMs() };
   }
 
   async function opened(
@@ -375,17 +352,6 @@ function narrower(asked: string | undefined, granted: string | undefined): strin
 
 function riskOf({ score, factors }: Risk): { risk: number; factors: unknown } {
   return { risk: score, factors };
-}
-
-function passkeyFrom(row: PasskeyRow): Passkey {
-  return {
-    id: row.credential_id,
-    publicKey: row.public_key,
-    counter: Number(row.counter),
-    transports: row.transports,
-    backedUp: row.backed_up,
-    name: row.name,
-  };
 }
 
 function credentialId(answer: unknown): string | undefined {

@@ -11,8 +11,6 @@ import { touchSessions } from './session-queries.ts';
 const tickMs = 1_000;
 const noteUseEveryMs = 30_000;
 const cleanEveryMs = 10 * 60_000;
-/** Far above two windows of any limit. */
-const idleLimitMs = 3_600_000;
 /** Rows of each kind at a time, so that cleaning never holds a table. */
 const cleanBatch = 1_000;
 /** Uses that wait to be written; what is above is written the next time it is used. */
@@ -49,7 +47,7 @@ export function keepHouse({ database, keyRing, directory, clock, log }: UpkeepPa
 
   async function clean(): Promise<void> {
     await database.query(deleteOldChanges());
-    await database.query(deleteIdleLimits(idleLimitMs, cleanBatch));
+    await database.query(deleteIdleLimits(cleanBatch));
     await directory.loadRevoked();
     for (;;) {
       const [row] = await database.query(deleteExpired(cleanBatch));

@@ -12,8 +12,9 @@ afterAll(async () => {
   await bridge.end();
 });
 
+const publicUrl = () => 'http://127.0.0.1:8081';
+
 function guardAt(host = '127.0.0.1', clock: Clock = systemClock): Guard {
-  const publicUrl = () => 'http://127.0.0.1:8081';
   return createGuard({ identity: bridge.identity, host, port: () => 8081, publicUrl, clock });
 }
 

@@ -9,6 +9,7 @@ import type { LimitPolicy, LimitVerdict } from '../../src/identity/limit-window.
 import { createMemoryLimiter } from '../../src/identity/limits-memory.ts';
 import { createRedisLimiter } from '../../src/identity/limits-redis.ts';
 import { createSqlLimiter } from '../../src/identity/limits-sql.ts';
+import { deleteIdleLimits } from '../../src/identity/limit-queries.ts';
 import { limitsFor, type RateLimiter } from '../../src/identity/limits.ts';
 import { createRedis, type Redis } from '../../src/identity/redis.ts';
 import { silentLog, testDatabase, unavailable, until } from '../support/databases.ts';
@@ -215,12 +216,16 @@ for (const name of ['embedded', 'server'] as const) {
       await at(-180_000).take(odd, 'of another policy');
       for (let take = 0; take < 4; take += 1) await at(-180_000).take(strict, 'blocked');
       const limiter = createSqlLimiter({ database });
-      expect(await limiter.deleteIdle(2 * plain.windowMs)).toBe(1);
-      expect(await limiter.deleteIdle(2 * plain.windowMs)).toBe(0);
+      expect(await limiter.deleteIdle(plain)).toBe(1);
+      expect(await limiter.deleteIdle(strict)).toBe(0);
       const rows = await database.query(
         sql<{ identifier: string }>`select identifier from rate_limit_events order by identifier`,
       );
       expect(rows).toHaveLength(4);
+      await at(-172_801_000).take(plain, 'two-days-ago');
+      expect(await database.query(deleteIdleLimits(100))).toStrictEqual([
+        { limit_type: 'plain', identifier: 'two-days-ago' },
+      ]);
       expect(rows).not.toContainEqual({ identifier: 'idle' });
     });
   });
@@ -293,6 +298,9 @@ describe.skipIf(redisUnavailable)('limits in Redis that goes down', () => {
       const ttl = await redis.command('PTTL', key);
       expect(ttl).toBeGreaterThan(0);
     }
+    for (let take = 0; take < 4; take += 1) await limits.take(strict, 'blocked');
+    const blockedMs = await redis.command('PTTL', 'rate_limit:strict:blocked');
+    expect(blockedMs).toBeGreaterThan(2 * strict.windowMs);
   });
 });
 

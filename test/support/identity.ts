@@ -9,7 +9,6 @@ import { createPasswordHasher, leastParameters } from '../../src/identity/passwo
 import { allBits, maskOfActions } from '../../src/identity/permissions.ts';
 import type { ChangeKind } from '../../src/identity/queries.ts';
 import { createSealer } from '../../src/identity/seal.ts';
-import { createSingleUse } from '../../src/identity/single-use.ts';
 import { openStore, type TestStore } from './coordination.ts';
 import { silentLog } from './databases.ts';
 
@@ -22,9 +21,6 @@ export interface IdentityFixture extends TestStore {
   /** Parts of another process on the same database; not on the embedded driver. */
   otherParts(): Promise<Parts>;
 }
-
-/** Where the pages of the fixture are, for passkeys. */
-export const pageOrigin = 'http://localhost:8081';
 
 export const origin = { address: '192.0.2.7', userAgent: 'a test' } as const;
 
@@ -64,8 +60,6 @@ function partsOn(database: Database, masterKey: Uint8Array, changes: string[]): 
     }),
     breached: undefined,
     sealer,
-    singleUse: createSingleUse(database, sealer, systemClock),
-    relyingParty: () => ({ id: 'localhost', name: 'Centuria', origins: [pageOrigin] }),
     ownerName: 'owner',
   };
 }
