@@ -24,10 +24,11 @@ import {
   eventsOf,
   openIdentity,
   origin,
-  pageOrigin,
   type IdentityFixture,
 } from '../support/identity.ts';
 
+const pageOrigin = 'http://localhost:8081';
+const publicUrl = () => pageOrigin;
 const goodPassword = 'violet otter paints the harbour';
 const codeOf = (secret: string, timestamp: number) => new TOTP({ secret }).generate({ timestamp });
 
@@ -46,7 +47,7 @@ for (const driver of drivers) {
       roles = createRoles(fixture.parts);
       sessions = createSessions(fixture.parts);
       apiKeys = createApiKeys(fixture.parts);
-      factors = createSecondFactors(fixture.parts);
+      factors = createSecondFactors(fixture.parts, { publicUrl });
     });
     afterAll(async () => await fixture.close());
 
@@ -230,7 +231,7 @@ for (const driver of drivers) {
         firstLockMs: 60_000,
         longestLockMs: 60_000,
       };
-      const strict = createSecondFactors(parts, { lockRules });
+      const strict = createSecondFactors(parts, { publicUrl, lockRules });
       await addUser(parts, 'stolen', []);
       const thief = await callerOf(parts, 'stolen');
       const { secret } = await strict.beginTotp(thief);
@@ -258,12 +259,12 @@ for (const driver of drivers) {
       const asked = (options as { challenge: string }).challenge;
       const answer = registerPasskey(asked, pageOrigin);
       const stolen = factors.addPasskey(eve, challenge, answer, 'mine');
-      await expect(stolen).rejects.toMatchObject({ code: 'unauthenticated' });
+      await expect(stolen).rejects.toMatchObject({ code: 'token_invalid' });
       const added = await factors.addPasskey(kay, challenge, answer, 'laptop');
       expect(added).toMatchObject({ name: 'laptop', backedUp: false });
       const other = registerPasskey(asked, pageOrigin);
       const twice = factors.addPasskey(kay, challenge, other, 'again');
-      await expect(twice).rejects.toMatchObject({ code: 'unauthenticated' });
+      await expect(twice).rejects.toMatchObject({ code: 'token_invalid' });
       expect(await factors.passkeys('kay')).toStrictEqual([added]);
       expect(await principals.get('kay')).toMatchObject({ passkeys: 1 });
       const wrong = factors.removePasskey('kay', 'nonsense', admin);
