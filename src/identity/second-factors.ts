@@ -2,7 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { AppError } from '../base/base.ts';
 import type { Caller } from './access.ts';
-import { assertMayStandFor, findPrincipal, noPrincipal, tellOf } from './administering.ts';
+import {
+  assertMayStandFor,
+  eventColumns,
+  findPrincipal,
+  noPrincipal,
+  tellOf,
+} from './administering.ts';
 import type { FactorProof, PasskeyInfo, SecondFactors } from './administration.ts';
 import {
   clearTotp,
@@ -18,6 +24,7 @@ import {
   type FactorsRow,
   type PasskeyRow,
 } from './factor-queries.ts';
+import { countTry, forgetTries } from './credential-queries.ts';
 import { checkText } from './names.ts';
 import {
   checkTotp,
@@ -29,7 +36,7 @@ import {
 import type { Parts } from './parts.ts';
 import { registrationOptions, verifyRegistration, type Passkey } from './passkeys.ts';
 import { assertProved, provePassword, usualLockRules } from './password-changes.ts';
-import { judgeAgain } from './principal-queries.ts';
+import { insertSecurityEvents } from './queries.ts';
 import { relyingParty, userHandle } from './relying-party.ts';
 import type { LockRules } from './session-queries.ts';
 import { issueTicket, readTicket, spend } from './tickets.ts';
@@ -225,14 +232,25 @@ async function prove(
     const { password, origin } = proof;
     return provePassword(parts, { row, password, caller, lockRules }, origin);
   }
-  if (row.locked_for_ms !== null) {
-    assertProved({ outcome: 'locked', locked_for_ms: row.locked_for_ms }, '');
+  // Counted before it is judged, so that parallel guesses can not outrun the lock.
+  const [counted] = await parts.database.query(countTry(row.username, lockRules));
+  if (counted?.outcome === 'locked') assertProved(counted, '');
+  if ((await useCode(parts, row, proof.code ?? '')) !== undefined) {
+    await parts.database.query(forgetTries(row.username));
+    return;
   }
-  if ((await useCode(parts, row, proof.code ?? '')) !== undefined) return;
-  // Counted as a wrong password: no password gives an empty hash.
-  const by = { ...proof.origin, sessionId: caller.sessionId ?? null, what: 'one-time code' };
-  const [judged] = await parts.database.query(judgeAgain(row.username, '', lockRules, by));
-  assertProved(judged, 'the code is wrong');
+  const event = {
+    type: 'login_failure' as const,
+    severity: 3,
+    risk: 50,
+    userId: row.user_id,
+    username: row.username,
+    sessionId: caller.sessionId,
+    ...proof.origin,
+    details: { method: 'one-time code', outcome: 'wrong' },
+  };
+  await parts.database.query(insertSecurityEvents(eventColumns([event])));
+  throw wrongCode();
 }
 
 /** Which of the two the code is, the authenticator's or a recovery code, or neither; it is used up then. */
