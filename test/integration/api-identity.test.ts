@@ -1,3 +1,4 @@
+import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClient, type Client } from '../../src/client/client.ts';
 import { openTestBridge, type TestBridge } from '../support/bridge.ts';
@@ -239,6 +240,52 @@ test('an API key is shown once, is narrowed by its scopes, and can not make anot
   await expect(program.createMyApiKey({ name: 'more' })).rejects.toMatchObject({ code: 'denied' });
   await owner.revokeApiKey(info.prefix);
   await expect(program.runs()).rejects.toMatchObject({ code: 'unauthenticated' });
+});
+
+test('with an API key nobody makes credentials, however wide it is', async () => {
+  await user('olaf', ['admin']);
+  const { key: token } = await owner.createApiKeyFor('olaf', { name: 'wide' });
+  const asked: readonly [string, string, unknown][] = [
+    ['POST', '/api/v1/me/api-keys', { name: 'more' }],
+    ['POST', '/api/v1/principals/first/api-keys', { name: 'more' }],
+    ['PUT', '/api/v1/me/password', { present: password, next: otherPassword }],
+    ['POST', '/api/v1/me/totp', undefined],
+    ['POST', '/api/v1/me/passkeys/options', undefined],
+    ['POST', '/api/v1/security/keys/rotate', { reason: 'requested' }],
+  ];
+  for (const [method, path, body] of asked) {
+    const { status, body: problem } = await send(method, path, { token, body });
+    expect([path, status, problem['detail']]).toEqual([
+      path,
+      403,
+      'an API key can not change credentials',
+    ]);
+  }
+});
+
+test('an authenticator is turned on with its first code, and off with the password only', async () => {
+  const token = await user('pia', ['guest']);
+  const { body } = await send('POST', '/api/v1/me/totp', { token });
+  const authenticator = new TOTP({ secret: Secret.fromBase32(String(body['secret'])) });
+  const confirmed = await send('POST', '/api/v1/me/totp/confirm', {
+    token,
+    body: { code: authenticator.generate() },
+  });
+  const { recoveryCodes } = confirmed.body as { recoveryCodes: string[] };
+  expect(recoveryCodes.length).toBeGreaterThan(5);
+  const half = await login('pia', 'browser');
+  expect(half.body).toMatchObject({ outcome: 'second_factor', ticket: expect.any(String) });
+  expect(half.headers.get('set-cookie')).toBeNull();
+  const whole = await send('POST', '/api/v1/login/second-factor', {
+    body: { ticket: half.body['ticket'], code: recoveryCodes[0] },
+  });
+  expect([whole.status, whole.body['tokens']]).toEqual([200, undefined]);
+  expect(whole.headers.get('set-cookie')).toMatch(/HttpOnly/);
+  const off = (given: string) =>
+    send('DELETE', '/api/v1/me/totp', { token, body: { password: given } });
+  expect((await off('some other words here')).status).not.toBe(204);
+  expect((await off(password)).status).toBe(204);
+  expect((await owner.principal('pia')).hasTotp).toBe(false);
 });
 
 test('one’s own keys and sessions are one’s own to end, and those of others are not there', async () => {
