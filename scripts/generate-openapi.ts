@@ -65,15 +65,16 @@ Generated from the routes by \`npm run generate\`; the same as a document for pr
 
 The bridge listens on \`127.0.0.1:8081\` unless told otherwise.
 
-- **Credential.** \`Authorization: Bearer TOKEN\` with the token of the data folder, on every address but
-  \`/health\`, \`/\` and \`/login\`. Browsers get a session of twelve hours from the link that \`centuria open\` prints.
+- **Credential.** \`Authorization: Bearer TOKEN\` with an API key, an access token or the token of the data folder,
+  on every address but \`/health\`, \`/\`, \`/login\` and \`/api/v1/login\`. Browsers sign in, or get a session from the
+  link that \`centuria open\` prints.
 - **Errors** are problem documents (RFC 9457, \`application/problem+json\`) with \`type\`, \`title\`, \`status\`,
   \`detail\`, \`instance\`, and besides: \`code\` (see [errors.md](errors.md)), \`retryable\`, \`requestId\`, \`remedy\`,
   \`details\`, and \`errors\` with one \`{in, field, message}\` for each wrong value.
 - **\`X-Request-Id\`** is kept when it is sane and made otherwise; answers and log lines carry it. A W3C
   \`traceparent\` goes into the log as \`traceId\` and \`parentId\`.
 - **\`Idempotency-Key\`** on starts: two starts with one key give one run.
-- **\`ETag\`** on agents and workflows: \`If-None-Match\` answers 304 where nothing changed.
+- **\`ETag\`** on agents, workflows, roles and permissions: \`If-None-Match\` answers 304 where nothing changed.
 - **\`RateLimit\`** tells what is left of 12,000 requests a minute and address; beyond it 429 with \`Retry-After\`.
 - **Bodies** are JSON of at most 1 MiB and 64 levels.
 - **Lists** go on with \`cursor\`, which is the \`nextCursor\` of the page before.

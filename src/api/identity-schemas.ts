@@ -244,7 +244,7 @@ export const accessListSchema = Type.Object(
   { title: 'AccessList' },
 );
 export const accessDecisionSchema = Type.Object(
-  { allowed: Type.Boolean(), reason: Type.String({ description: 'Empty when it is allowed' }) },
+  { allowed: Type.Boolean(), reason: Type.String({ description: 'What grants it, or why not' }) },
   { title: 'AccessDecision' },
 );
 export const accessHoldersSchema = Type.Object(

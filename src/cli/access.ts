@@ -56,8 +56,10 @@ function registerQuestions(group: Command, context: CliContext): void {
   ).action(async (name: string, action: string, resource: string | undefined) => {
     const answer = await connect(context).checkAccess(name, action, resource);
     const what = `${action}${resource === undefined ? '' : ` on ${resource}`}`;
-    printDocument(context, answer, ({ allowed, reason }) =>
-      allowed ? `${name} may ${what}.` : `${name} may not ${what}: ${reason}.`,
+    printDocument(
+      context,
+      answer,
+      ({ allowed, reason }) => `${name} may ${allowed ? '' : 'not '}${what}: ${reason}.`,
     );
     if (!answer.allowed) throw new Exit(deniedStatus);
   });

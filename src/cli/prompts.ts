@@ -17,7 +17,9 @@ export async function confirm(
   options: { readonly yes?: boolean },
 ): Promise<void> {
   if (options.yes === true || !canAsk(context)) return;
-  const answer = await ask(context, `${question} [y/N] `, context.stderr.stream);
+  const answer = await withReader(context, context.stderr.stream, (ask) =>
+    ask(`${question} [y/N] `),
+  );
   if (/^y(es)?$/i.test(answer.trim())) return;
   throw new AppError('cancelled', 'nothing was done');
 }
@@ -36,9 +38,8 @@ export async function readNewPassword(
       remedy: 'Give it as one line on standard input, with --password-stdin.',
     });
   }
-  const first = await askHidden(context, 'Password: ');
-  const second = await askHidden(context, 'Again: ');
-  if (first === second) return first;
+  const [first, second] = await askHidden(context, ['Password: ', 'Again: ']);
+  if (first !== undefined && first === second) return first;
   throw new AppError('usage', 'the two passwords are not the same');
 }
 
@@ -48,22 +49,37 @@ function oneLineOf(given: string): string {
   throw new AppError('usage', '--password-stdin takes one line that is not empty');
 }
 
-function askHidden(context: CliContext, question: string): Promise<string> {
-  context.stderr.write(question);
+/** The answers to several questions, which the terminal never shows: not even what is typed too early. */
+function askHidden(context: CliContext, questions: readonly string[]): Promise<string[]> {
   // The terminal is in raw mode while it is read line by line, and what would echo goes nowhere.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  return ask(context, '', nowhere).finally(() => context.stderr.write('\n'));
+  return withReader(context, nowhere, async (ask) => {
+    const answers: string[] = [];
+    for (const question of questions) {
+      context.stderr.write(question);
+      answers.push(await ask(''));
+      context.stderr.write('\n');
+    }
+    return answers;
+  });
 }
 
-async function ask(context: CliContext, question: string, output: Writable): Promise<string> {
+/** Ctrl-C and the end of the input end the question as well. */
+async function withReader<Result>(
+  context: CliContext,
+  output: Writable,
+  work: (ask: (question: string) => Promise<string>) => Promise<Result>,
+): Promise<Result> {
   const reader = createInterface({ input: context.stdin, output, terminal: true });
-  try {
-    return await new Promise<string>((resolve, reject) => {
+  const ask = (question: string): Promise<string> =>
+    new Promise((resolve, reject) => {
       const leave = (): void => reject(new AppError('cancelled', 'nothing was done'));
       reader.once('SIGINT', leave);
       reader.once('close', leave);
       reader.question(question, resolve);
     });
+  try {
+    return await work(ask);
   } finally {
     reader.close();
   }
