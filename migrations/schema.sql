@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 9f27f558afe1644b447f1f6ed00c96d534168b5c399f5ae6e8bf76c0d722ff5d.
+-- Of sources with SHA-256 df7d2b55080df746f2a81227264b17e2a7762601a9ff74045a61a346d9e22f34.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -148,7 +148,7 @@ AS $function$
   select s.session_id, s.user_id, m.username, m.status, m.roles, m.permissions, m.permission_bitmask,
     s.expires_at
   from user_sessions s
-  join users u on u.user_id = s.user_id and u.status = 'active' and s.created_at >= u.tokens_valid_from
+  join users u on u.user_id = s.user_id and u.status = 'active'
   join user_permissions_mv m on m.user_id = s.user_id
   where s.jwt_token_id = split_part(validate_session.jti, '.', 1)
     and s.is_active and s.expires_at > now()
@@ -549,7 +549,6 @@ create table users (
   totp_secret bytea,
   totp_pending bytea,
   totp_last_step bigint,
-  tokens_valid_from timestamp with time zone default '-infinity'::timestamp with time zone not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint users_pkey PRIMARY KEY (user_id),
@@ -559,7 +558,7 @@ create table users (
   constraint users_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._@+-]{0,62}$'::text)),
   constraint users_username_key UNIQUE (username)
 );
-CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, tokens_valid_from, username, kind ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, username, kind ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
 
 create table workers (
   worker_id uuid not null,

@@ -51,14 +51,14 @@ const longestMs = 900_000;
 /** More deletions that Redis did not carry out are not remembered; then nothing is read until every value is over. */
 const mostOwed = 10_000;
 
-/** The value with the time it has left, or nothing and a lease for who fills the place. */
+/** The value with the time it has left, or nothing and, for the first who asks, a lease to fill the place. */
 const getScript = redisScript(`
 local held = redis.call('GET', KEYS[1])
 if held and string.sub(held, 1, 1) ~= '?' then return {held, redis.call('PTTL', KEYS[1])} end
-redis.call('SET', KEYS[1], '?' .. ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], '?' .. ARGV[1], 'PX', ARGV[2], 'NX')
 return false`);
 
-/** Fills the place for whoever still holds the lease: a deletion or a later reader took it away. */
+/** Fills the place for whoever still holds the lease: a deletion has taken it away, or its time. */
 const setScript = redisScript(`
 if redis.call('GET', KEYS[1]) ~= '?' .. ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -137,9 +137,17 @@ export function createSharedCache(parts: {
     }
   }
 
-  async function keep<Value>(key: CacheKey, lease: string, found: Cached<Value>): Promise<void> {
-    const forMs = Math.floor(Math.min(found.forMs, longestMs));
-    if (forMs < 1 || owed.has(key)) return;
+  /** Fills the place, or leaves it to the next who asks when there is nothing to fill it with. */
+  async function keep<Value>(
+    key: CacheKey,
+    lease: string,
+    found: Cached<Value> | undefined,
+  ): Promise<void> {
+    const forMs = Math.floor(Math.min(found?.forMs ?? 0, longestMs));
+    if (found === undefined || forMs < 1 || owed.has(key)) {
+      await redis.run(setScript, [key], [lease, '?', '1']);
+      return;
+    }
     const sealed = sealer.seal(Buffer.from(JSON.stringify(found.value)), context(key));
     const text = Buffer.from(sealed).toString('base64');
     await redis.run(setScript, [key], [lease, text, String(forMs)]);
@@ -158,7 +166,7 @@ export function createSharedCache(parts: {
       }
       counts.misses += 1;
       const found = await load();
-      if (found !== undefined) keep(key, lease, found).catch(failed);
+      keep(key, lease, found).catch(failed);
       return found;
     },
 
