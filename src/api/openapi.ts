@@ -22,6 +22,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
         { name: 'runs', description: 'Starting, following and changing runs' },
         { name: 'workflows', description: 'What can be run' },
         { name: 'agents', description: 'Who does the work' },
+        { name: 'oauth', description: 'Tokens for programs, and letting them in' },
         { name: 'system', description: 'The server itself' },
       ],
       components: {

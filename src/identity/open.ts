@@ -12,6 +12,7 @@ import { createDirectory } from './directory.ts';
 import { createMemoryReplayStore } from './dpop.ts';
 import type { Identity, IdentityOptions } from './identity.ts';
 import { openKeyRing } from './key-ring.ts';
+import { createOAuth } from './oauth.ts';
 import { limitsFor } from './limits.ts';
 import type { Parts } from './parts.ts';
 import { calibrate, createPasswordHasher, type HashParameters } from './passwords.ts';
@@ -152,11 +153,23 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     onLimited: (what, origin) => events.limited(what, origin, undefined),
   });
 
+  const tokens = createTokens({ ...parts, ...issue, keyRing, callers });
+  const requestLimits = createRequestLimits({ shared: limits, redis, clock, events, settings });
+
   return {
     callers,
     signIn,
-    tokens: createTokens({ ...parts, ...issue, keyRing, callers }),
-    limits: createRequestLimits({ shared: limits, redis, clock, events, settings }),
+    tokens,
+    oauth: createOAuth({
+      ...parts,
+      callers,
+      signIn,
+      tokens,
+      limits,
+      requestLimits,
+      publicUrl: options.publicUrl,
+    }),
+    limits: requestLimits,
     principals: createPrincipals(parts, { lockRules: rules }),
     secondFactors: createSecondFactors(parts, { publicUrl: options.publicUrl, lockRules: rules }),
     roles: createRoles(parts),
