@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 e11e5235863a9e161190f41ac5b337bf04b789ba12a94e3dd71920e2ce333e41.
+-- Of sources with SHA-256 d3a3aaab28bdd05087673b7748132c668e3aeb9629c4f8343d0e9e5fbc813f6b.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -197,6 +197,7 @@ create table authorization_codes (
   bound_to text,
   expires_at timestamp with time zone not null,
   session_id uuid,
+  approved_by uuid,
   constraint authorization_codes_pkey PRIMARY KEY (code_hash),
   constraint authorization_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
 );
@@ -217,6 +218,8 @@ create table device_codes (
   created_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
   last_polled_at timestamp with time zone,
+  interval_seconds integer default 5 not null,
+  resource text,
   constraint device_codes_pkey PRIMARY KEY (device_code_hash),
   constraint device_codes_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text]))),
   constraint device_codes_user_code_key UNIQUE (user_code),
@@ -342,9 +345,11 @@ create table refresh_tokens (
   issued_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
+  resource text,
   constraint refresh_tokens_pkey PRIMARY KEY (token_hash),
   constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES user_sessions(session_id) ON DELETE CASCADE
 );
+CREATE INDEX refresh_tokens_by_client ON public.refresh_tokens USING btree (client_id);
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
 
 create table revoked_tokens (

@@ -45,6 +45,8 @@ const lookPolicy: LimitPolicy = {
   blockMs: 60_000,
   onStoreDown: 'refuse',
 };
+/** Many people share an address, and one person may open many sessions. */
+const addressPolicy: LimitPolicy = { ...lookPolicy, name: 'device_address', limit: 60 };
 const beginPolicy: LimitPolicy = { ...lookPolicy, name: 'device_begin', limit: 60, blockMs: 0 };
 
 /** What a client asks, checked. */
@@ -85,8 +87,8 @@ export function createDeviceFlow(parts: DeviceParts): DeviceFlow {
         : (await database.query(selectClaimedDevice(userCode, sessionId)))[0];
     const before = await known();
     if (before !== undefined) return before;
-    await take(lookPolicy, `session:${sessionId}`);
-    await take(lookPolicy, origin.address === null ? null : `address:${origin.address}`);
+    await take(lookPolicy, sessionId);
+    await take(addressPolicy, origin.address);
     const [row] =
       userCode === undefined ? [] : await database.query(claimDevice(userCode, sessionId));
     if (row === undefined) throw noCode();
