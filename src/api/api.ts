@@ -9,6 +9,8 @@ import { createGuard, displayHost } from './guard.ts';
 import { createHttp, type Http } from './http.ts';
 import { createPublicAddress } from './public-address.ts';
 import { registerOpenapi } from './openapi.ts';
+import { oauthPageRoutes } from './oauth-page-routes.ts';
+import { oauthRoutes } from './oauth-routes.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
 import { portHolder } from './port-holder.ts';
@@ -133,6 +135,8 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   sessionRoutes(app, parts);
   apiKeyRoutes(app, parts);
   securityRoutes(app, parts);
+  oauthRoutes(app, parts);
+  oauthPageRoutes(app, parts);
   app.get(
     '/openapi.json',
     {

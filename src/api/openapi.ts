@@ -30,6 +30,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
         { name: 'sessions', description: 'Who is signed in' },
         { name: 'api keys', description: 'The credentials of programs' },
         { name: 'security', description: 'What was seen at the doors, and the signing keys' },
+        { name: 'oauth', description: 'Tokens for programs, and letting them in' },
         { name: 'system', description: 'The server itself' },
       ],
       components: {

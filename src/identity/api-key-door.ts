@@ -36,16 +36,16 @@ export interface ApiKeyDoor {
 }
 
 export function createApiKeyDoor(
-  parts: Pick<CallerParts, 'database' | 'directory' | 'changes' | 'clock' | 'onUse'>,
+  parts: Pick<CallerParts, 'database' | 'directory' | 'isFresh' | 'clock' | 'onUse'>,
 ): ApiKeyDoor {
-  const { database, directory, changes, clock } = parts;
+  const { database, directory, isFresh, clock } = parts;
   const keys = new LoadingCache<ApiKey>(mostKeys, async (prefix) => {
     const [row] = await database.query(selectApiKeyByPrefix(prefix));
     return row === undefined ? undefined : keyFrom(row, clock.nowMs());
   });
 
   async function byUnknown(token: string, prefix: string, origin: Origin): Promise<Caller> {
-    if (!changes.isFresh()) {
+    if (!isFresh()) {
       keys.forget(prefix);
       directory.forgetAll();
     }
@@ -86,7 +86,7 @@ export function createApiKeyDoor(
       if (prefix === undefined) {
         throw new AppError('unauthenticated', 'the API key has not the form of one');
       }
-      const key = changes.isFresh() ? keys.peek(prefix) : undefined;
+      const key = isFresh() ? keys.peek(prefix) : undefined;
       const access = key === undefined ? undefined : directory.principals.peek(key.row.user_id);
       if (key === undefined || access === undefined) return byUnknown(token, prefix, origin);
       return callerOf(token, key, access, origin);

@@ -4,7 +4,6 @@ import { AppError, toAppError, type Clock } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { authorize, type Access, type Caller } from './access.ts';
 import { apiKeyMark, createApiKeyDoor } from './api-key-door.ts';
-import type { Changes } from './changes.ts';
 import { accessTokenType, readClaims, type AccessClaims } from './claims.ts';
 import type { Directory, LiveSession } from './directory.ts';
 import type { Callers, Credential, Origin } from './doors.ts';
@@ -20,7 +19,8 @@ export interface CallerParts {
   readonly database: Database;
   readonly directory: Directory;
   readonly shared: Pick<SharedCache, 'isRevoked'>;
-  readonly changes: Pick<Changes, 'isFresh'>;
+  /** Whether what is in memory may be trusted now. */
+  readonly isFresh: () => boolean;
   readonly keyRing: Pick<KeyRing, 'find' | 'findFresh'>;
   readonly replay: ReplayStore;
   readonly clock: Clock;
@@ -76,7 +76,7 @@ interface Watcher {
 }
 
 export function createCallers(parts: CallerParts): CallerDoor {
-  const { directory, changes, keyRing, clock } = parts;
+  const { directory, isFresh, keyRing, clock } = parts;
   const tokens = new Map<string, KnownToken>();
   const watchers = new Set<Watcher>();
   const ownerHash = parts.ownerToken === undefined ? undefined : sha256(parts.ownerToken);
@@ -109,7 +109,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
       caller.untilMs > now &&
       actor?.isCurrent !== false &&
       !directory.isRevoked(claims.jti) &&
-      changes.isFresh();
+      isFresh();
     if (holds) {
       parts.onUse('session', session.sessionId);
       return known;
@@ -157,7 +157,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
       leewaySeconds,
       maxDepth: mostActors,
     });
-    if (!changes.isFresh()) directory.forgetAll();
+    if (!isFresh()) directory.forgetAll();
     const session = await directory.sessions.get(claims.sid);
     const access = session === undefined ? undefined : await directory.principals.get(claims.sub);
     if (session === undefined || access === undefined || session.userId !== access.userId) {
@@ -177,7 +177,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
       Math.min(untilMs, claims.exp * 1_000),
     );
     const known = { caller, session, claims, actor };
-    if (changes.isFresh()) keep(token, known);
+    if (isFresh()) keep(token, known);
     parts.onUse('session', session.sessionId);
     return known;
   }
@@ -212,7 +212,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
           'Programs send an access token, an API key, or the token of the data folder; people sign in.',
       });
     }
-    const known = changes.isFresh() ? directory.principals.peek(parts.ownerId) : undefined;
+    const known = isFresh() ? directory.principals.peek(parts.ownerId) : undefined;
     return known === undefined ? owner() : ownerCaller(known, ownerHash);
   }
 

@@ -77,6 +77,10 @@ export interface SignInRequest extends Origin {
   /** Thumbprint of the key that the tokens shall be bound to. */
   readonly boundTo?: string;
   readonly scope?: string;
+  /** The only resource that the tokens are for, a URL of this server (RFC 8707). */
+  readonly audience?: string;
+  /** Names the session that is opened, for who must know it before. */
+  readonly sessionId?: string;
 }
 
 export type SignInResult =
@@ -120,7 +124,14 @@ export interface SignIn {
   ): Promise<IssuedTokens>;
   /** Throws `token_invalid` for a token that is unknown, over, used before (its session ends) or another client's. */
   refresh(
-    request: { refreshToken: string; clientId: string; boundTo?: string; scope?: string } & Origin,
+    request: {
+      refreshToken: string;
+      clientId: string;
+      boundTo?: string;
+      scope?: string;
+      /** Within the resource that the tokens are for, which is used without it. */
+      audience?: string;
+    } & Origin,
   ): Promise<IssuedTokens>;
 }
 
@@ -164,10 +175,10 @@ export interface Tokens {
   introspect(token: string): Promise<Introspection>;
   /** Takes one access token back, or ends the session of a refresh token. Unknown tokens are no error (RFC 7009). */
   revoke(token: string): Promise<void>;
-  /** A short token for an agent principal that has shown an API key (client credentials). */
+  /** A short token for a principal that has shown an API key (client credentials). */
   forAgent(
     caller: Caller,
-    request: { boundTo: string; scope?: string; audience?: string },
+    request: { boundTo?: string; scope?: string; audience?: string },
   ): Promise<IssuedTokens>;
   /** What `iss` and, without a resource, `aud` say. */
   readonly issuer: string;

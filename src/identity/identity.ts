@@ -14,6 +14,7 @@ import type {
   Sessions,
 } from './administration.ts';
 import type { Callers, RequestLimits, SignIn, Tokens } from './doors.ts';
+import type { OAuth } from './oauth-types.ts';
 import type { HashParameters } from './passwords.ts';
 import type { RedisState } from './redis.ts';
 import type { CacheStats } from './shared-cache.ts';
@@ -60,6 +61,17 @@ export type {
   Tokens,
   SigningKeyInfo,
 } from './doors.ts';
+export { oauthCodeOf, oauthError } from './oauth-errors.ts';
+export type {
+  AuthorizationQuestion,
+  ClientRequest,
+  DeviceAuthorization,
+  DeviceQuestion,
+  OAuth,
+  OAuthClientInfo,
+  Parameters,
+  TokenAnswer,
+} from './oauth-types.ts';
 export {
   actionNamed,
   actions,
@@ -79,6 +91,7 @@ export interface Identity {
   readonly limits: RequestLimits;
   readonly signIn: SignIn;
   readonly tokens: Tokens;
+  readonly oauth: OAuth;
   readonly principals: Principals;
   readonly secondFactors: SecondFactors;
   readonly roles: Roles;

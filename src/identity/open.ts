@@ -6,12 +6,13 @@ import { createAccessQuestions } from './access-questions.ts';
 import { createApiKeys } from './api-keys.ts';
 import { openBreachedList } from './breached-passwords.ts';
 import { createCallers } from './callers.ts';
-import { followChanges, type ChangeBus } from './changes.ts';
+import { followChanges, type ChangeBus, type Changes } from './changes.ts';
 import { insertOwner } from './credential-queries.ts';
 import { createDirectory } from './directory.ts';
 import { createMemoryReplayStore } from './dpop.ts';
 import type { Identity, IdentityOptions } from './identity.ts';
 import { openKeyRing } from './key-ring.ts';
+import { createOAuth } from './oauth.ts';
 import { limitsFor } from './limits.ts';
 import type { Parts } from './parts.ts';
 import { calibrate, createPasswordHasher, type HashParameters } from './passwords.ts';
@@ -96,22 +97,13 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     );
     callers.recheck();
   };
-  const changes = await followChanges({
-    database,
-    bus: busOver(redis),
-    clock,
-    log,
-    onChange: (kind, subject) => forget(kind, subject),
-    onGap: forgetAll,
-  });
-  await directory.loadRevoked();
-  directory.warm().catch((error: unknown) => log.debug({ err: error }, 'memory was not warmed'));
   const upkeep = keepHouse({ database, keyRing, directory, clock, log });
+  let changes: Changes | undefined;
   const callers = createCallers({
     database,
     directory,
     shared,
-    changes,
+    isFresh: () => changes?.isFresh() === true,
     keyRing,
     replay: createMemoryReplayStore(replayCapacity, clock),
     clock,
@@ -121,13 +113,25 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     ownerId: owner.user_id,
     onUse: upkeep.noteUse,
   });
+  const following = await followChanges({
+    database,
+    bus: busOver(redis),
+    clock,
+    log,
+    onChange: forget,
+    onGap: forgetAll,
+  });
+  await directory.loadRevoked();
+  // Nothing is trusted before: what is revoked is known now.
+  changes = following;
+  directory.warm().catch((error: unknown) => log.debug({ err: error }, 'memory was not warmed'));
 
   const parts: Parts = {
     database,
     clock,
     log,
     directory,
-    applyChange: changes.apply,
+    applyChange: following.apply,
     hasher,
     breached,
     sealer,
@@ -156,11 +160,23 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     onLimited: (what, origin) => events.limited(what, origin, undefined),
   });
 
+  const tokens = createTokens({ ...parts, ...issue, keyRing, callers, shared });
+  const requestLimits = createRequestLimits({ shared: limits, redis, clock, events, settings });
+
   return {
     callers,
     signIn,
-    tokens: createTokens({ ...parts, ...issue, keyRing, callers, shared }),
-    limits: createRequestLimits({ shared: limits, redis, clock, events, settings }),
+    tokens,
+    oauth: createOAuth({
+      ...parts,
+      callers,
+      signIn,
+      tokens,
+      limits,
+      requestLimits,
+      publicUrl: options.publicUrl,
+    }),
+    limits: requestLimits,
     principals: createPrincipals(parts, { lockRules: rules }),
     secondFactors: createSecondFactors(parts, { publicUrl: options.publicUrl, lockRules: rules }),
     roles: createRoles(parts),
@@ -176,7 +192,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
         tokens: callers.tokenCount,
         revoked: directory.revokedCount,
       },
-      isFresh: changes.isFresh(),
+      isFresh: following.isFresh(),
       redis: redis.state,
       cache: { ...shared.stats },
     }),
@@ -184,7 +200,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       callers.close();
       await upkeep.close();
       await events.close();
-      await changes.close();
+      await following.close();
       await keyRing.close();
       redis.close();
     },

@@ -95,6 +95,8 @@ export interface NewSession {
   readonly clientId: string;
   readonly scope: string | null;
   readonly boundTo: string | null;
+  /** The only resource that its tokens are for (RFC 8707). */
+  readonly resource: string | null;
 }
 
 export interface LockRules {
@@ -189,9 +191,9 @@ export const insertSession = (
     from users u where u.user_id = ${userId}::uuid and u.status = 'active'
     returning session_id, user_id
   ), refresh as (
-    insert into refresh_tokens (token_hash, session_id, client_id, scope, bound_to, expires_at)
+    insert into refresh_tokens (token_hash, session_id, client_id, scope, bound_to, resource, expires_at)
     select ${session.refreshHash}::bytea, session_id, ${session.clientId}, ${session.scope},
-      ${session.boundTo}, now() + ${session.refreshForMs} * interval '1 millisecond'
+      ${session.boundTo}, ${session.resource}, now() + ${session.refreshForMs} * interval '1 millisecond'
     from opened where ${session.refreshHash}::bytea is not null
   ), told as (
     insert into security_events (
@@ -210,6 +212,7 @@ export interface RefreshedRow {
   readonly session_id: string | null;
   readonly user_id: string | null;
   readonly scope: string | null;
+  readonly resource: string | null;
 }
 
 /**
@@ -231,10 +234,10 @@ export const useRefreshToken = (
     update refresh_tokens t set used_at = now() from presented p
     where t.token_hash = p.token_hash and t.used_at is null and p.fits and p.session_lives
       and t.expires_at > now()
-    returning t.session_id, t.scope, t.client_id, t.bound_to
+    returning t.session_id, t.scope, t.client_id, t.bound_to, t.resource
   ), issued as (
-    insert into refresh_tokens (token_hash, session_id, client_id, scope, bound_to, expires_at)
-    select ${next.hash}, session_id, client_id, scope, bound_to, now() + ${next.forMs} * interval '1 millisecond'
+    insert into refresh_tokens (token_hash, session_id, client_id, scope, bound_to, resource, expires_at)
+    select ${next.hash}, session_id, client_id, scope, bound_to, resource, now() + ${next.forMs} * interval '1 millisecond'
     from replaced
   ), ended as (
     update user_sessions s set is_active = false, ended_at = now(), end_reason = 'refresh token used twice'
@@ -256,7 +259,7 @@ export const useRefreshToken = (
         when not p.fits then 'mismatch' else 'over' end
         from presented p left join replaced r using (session_id)), 'unknown') as outcome,
     (select session_id from presented) as session_id, (select user_id from presented) as user_id,
-    (select scope from presented) as scope`;
+    (select scope from presented) as scope, (select resource from presented) as resource`;
 
 export const endSession = (
   sessionId: string,
@@ -303,13 +306,16 @@ export interface RefreshTokenRow {
   readonly username: string;
   readonly client_id: string;
   readonly scope: string | null;
+  readonly bound_to: string | null;
+  readonly resource: string | null;
   readonly issued_at: Date;
   readonly expires_at: Date;
   readonly is_live: boolean;
 }
 
 export const selectRefreshToken = (hash: Uint8Array): Sql<RefreshTokenRow> => sql`
-  select t.session_id, s.user_id, u.username, t.client_id, t.scope, t.issued_at, t.expires_at,
+  select t.session_id, s.user_id, u.username, t.client_id, t.scope, t.bound_to, t.resource,
+    t.issued_at, t.expires_at,
     t.used_at is null and t.expires_at > now() and s.is_active and s.expires_at > now()
       and u.status = 'active' as is_live
   from refresh_tokens t join user_sessions s using (session_id) join users u using (user_id)

@@ -249,7 +249,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     const refresh = request.as === 'client' ? newRefreshToken() : undefined;
     const lifetimeMs = refresh === undefined ? parts.browserSessionMs : parts.clientSessionMs;
     const row: NewSession = {
-      sessionId: newId(clock),
+      sessionId: request.sessionId ?? newId(clock),
       lifetimeMs,
       address: request.address,
       userAgent: request.userAgent.slice(0, 300),
@@ -261,6 +261,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       clientId: request.clientId ?? ownClient,
       scope: request.scope ?? null,
       boundTo: request.boundTo ?? null,
+      resource: request.audience ?? null,
     };
     return { row, endsAtMs: clock.nowMs() + lifetimeMs, refreshToken: refresh?.token };
   }
@@ -279,6 +280,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       lifetimeMs: request.as === 'browser' ? parts.browserSessionMs : parts.accessTokenMs,
       latestMs: session.endsAtMs,
       scope,
+      audience: request.audience,
       boundTo: request.boundTo,
       clientId: request.as === 'browser' ? undefined : (request.clientId ?? ownClient),
     });
@@ -323,6 +325,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       lifetimeMs: parts.accessTokenMs,
       latestMs: session.endsAtMs,
       scope,
+      audience: request.audience ?? row.resource ?? undefined,
       boundTo: request.boundTo,
       clientId: request.clientId,
     });

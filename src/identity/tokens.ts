@@ -45,6 +45,7 @@ export function createTokens(parts: TokenParts): Tokens {
           clientId: 'delegation',
           scope: null,
           boundTo: null,
+          resource: null,
         },
         { username: caller.access.username, risk: 0, factors: [], spentMs: 0 },
       ),
