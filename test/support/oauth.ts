@@ -1,5 +1,6 @@
 /** A bridge with people at browsers and clients of other makers, for tests of the OAuth server. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import * as oauth from 'oauth4webapi';
 import { sql } from '../../src/database/database.ts';
 import { openTestBridge, type TestBridge, type TestBridgeOptions } from './bridge.ts';
@@ -170,4 +171,51 @@ export async function deviceTokens(
 export function pkce(): { readonly verifier: string; readonly challenge: string } {
   const verifier = randomBytes(32).toString('base64url');
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') };
+}
+
+export interface Key {
+  readonly privateKey: CryptoKey;
+  readonly publicKey: CryptoKey;
+}
+export const newKey = (): Promise<Key> => generateKeyPair('ES256', { extractable: true });
+
+/** A proof as RFC 9449, 4.2 describes it, of a request for tokens unless it is changed. */
+export async function proofFor(
+  bridge: { readonly url: string },
+  key: Key,
+  change: Record<string, unknown> = {},
+): Promise<string> {
+  return new SignJWT({
+    htm: 'POST',
+    htu: `${bridge.url}/oauth/token`,
+    jti: randomUUID(),
+    iat: Math.floor(Date.now() / 1_000),
+    ...change,
+  })
+    .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: await exportJWK(key.publicKey) })
+    .sign(key.privateKey);
+}
+
+/** Headers of a GET with a bound token. */
+export async function bound(
+  bridge: { readonly url: string },
+  accessToken: string,
+  key: Key,
+  path: string,
+  change: Record<string, unknown> = {},
+): Promise<Record<string, string>> {
+  const ath = createHash('sha256').update(accessToken).digest('base64url');
+  const dpop = await proofFor(bridge, key, {
+    htm: 'GET',
+    htu: `${bridge.url}${path}`,
+    ath,
+    ...change,
+  });
+  return { authorization: `DPoP ${accessToken}`, dpop };
+}
+
+/** A client's name and secret as RFC 6749, 2.3.1 sends them. */
+export function basic(id: string, secret: string): Record<string, string> {
+  const pair = `${encodeURIComponent(id)}:${encodeURIComponent(secret)}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }
