@@ -111,11 +111,13 @@ create table refresh_tokens (
   scope text,
   -- Thumbprint of the key that the token is bound to (DPoP).
   bound_to text,
+  resource text,
   issued_at timestamptz not null default now(),
   expires_at timestamptz not null,
   used_at timestamptz
 );
 create index refresh_tokens_by_session on refresh_tokens (session_id);
+create index refresh_tokens_by_client on refresh_tokens (client_id);
 
 -- Single tokens taken back before their end; whole sessions end in user_sessions.
 create table revoked_tokens (
@@ -214,7 +216,11 @@ create table device_codes (
   user_agent text not null default '',
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
-  last_polled_at timestamptz
+  -- What a client that asks too often must wait grows.
+  interval_seconds integer not null default 5,
+  last_polled_at timestamptz,
+  -- For which resource the tokens are (RFC 8707); null: for this deployment.
+  resource text
 );
 create index device_codes_by_expiry on device_codes (expires_at);
 create index device_codes_by_user on device_codes (user_id);
@@ -228,6 +234,8 @@ create table authorization_codes (
   scope text,
   resource text,
   bound_to text,
+  -- The browser session that approved: when it ends before the exchange, so does the approval.
+  approved_by uuid,
   expires_at timestamptz not null,
   -- The session that it was exchanged for: a second use ends that session.
   session_id uuid

@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 df7d2b55080df746f2a81227264b17e2a7762601a9ff74045a61a346d9e22f34.
+-- Of sources with SHA-256 e42cc7a0b5b1306b097a6fe11bb37ba6756e825de8ad92af18f3043ca8ee4dce.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -195,6 +195,7 @@ create table authorization_codes (
   scope text,
   resource text,
   bound_to text,
+  approved_by uuid,
   expires_at timestamp with time zone not null,
   session_id uuid,
   constraint authorization_codes_pkey PRIMARY KEY (code_hash),
@@ -216,7 +217,9 @@ create table device_codes (
   user_agent text default ''::text not null,
   created_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
+  interval_seconds integer default 5 not null,
   last_polled_at timestamp with time zone,
+  resource text,
   constraint device_codes_pkey PRIMARY KEY (device_code_hash),
   constraint device_codes_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text]))),
   constraint device_codes_user_code_key UNIQUE (user_code),
@@ -339,12 +342,14 @@ create table refresh_tokens (
   client_id text not null,
   scope text,
   bound_to text,
+  resource text,
   issued_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
   constraint refresh_tokens_pkey PRIMARY KEY (token_hash),
   constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES user_sessions(session_id) ON DELETE CASCADE
 );
+CREATE INDEX refresh_tokens_by_client ON public.refresh_tokens USING btree (client_id);
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
 
 create table revoked_tokens (
