@@ -20,6 +20,8 @@ import { assessPrivilege } from './risk.ts';
 
 export type EventType =
   | 'login_failure'
+  | 'account_locked'
+  | 'key_rotated'
   | 'token_issued'
   | 'permission_denied'
   | 'rate_limit_exceeded'

@@ -13,6 +13,11 @@ import { scopeMask } from './scope.ts';
 /** What every API key begins with, so that scanners of secrets know one when they see it. */
 export const apiKeyMark = 'cnt_';
 
+/** What a caller with this key is called, and the method of sessions that come of it. */
+export function apiKeyId(prefix: string): string {
+  return `api_key:${prefix}`;
+}
+
 interface ApiKey extends Forgettable {
   readonly row: ApiKeyRow;
   readonly networks: BlockList | undefined;
@@ -70,7 +75,7 @@ export function createApiKeyDoor(
     return {
       access,
       kind: 'api_key',
-      id: `api_key:${prefix}`,
+      id: apiKeyId(prefix),
       sessionId: undefined,
       within: key.within,
       actor: undefined,

@@ -27,6 +27,8 @@ import {
   type Mask,
 } from './permissions.ts';
 import { selectLevel } from './principal-queries.ts';
+import { apiKeyId } from './api-key-door.ts';
+import { endSessionsBy } from './session-queries.ts';
 
 const mostKeys = 100;
 const mostNetworks = 64;
@@ -114,16 +116,19 @@ export function createApiKeys(parts: Parts): ApiKeys {
         const isName = id !== null || prefix !== null;
         const [found] = isName ? await transaction.query(revokeApiKey(id, prefix)) : [];
         if (found === undefined) throw noKey(idOrPrefix);
-        if (!found.is_new) return found;
+        if (!found.is_new) return { ...found, ended: [] };
         await tellOf(transaction, parts, by, {
           type: 'credential_changed',
           severity: 2,
           userId: found.user_id,
           details: { change: 'API key revoked', prefix: found.key_prefix, name: found.name },
         });
-        return found;
+        const { user_id: userId, key_prefix: shown } = found;
+        const end = endSessionsBy(userId, apiKeyId(shown), 'its API key was revoked');
+        return { ...found, ended: await transaction.query(end) };
       });
       applyChange('api_key', revoked.key_prefix);
+      for (const { session_id: sessionId } of revoked.ended) applyChange('session', sessionId);
     },
   };
 }

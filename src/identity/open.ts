@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { AppError, newId } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import { eventColumns } from './administering.ts';
 import { createAccessQuestions } from './access-questions.ts';
 import { createApiKeys } from './api-keys.ts';
 import { openBreachedList } from './breached-passwords.ts';
@@ -17,7 +18,7 @@ import { limitsFor } from './limits.ts';
 import type { Parts } from './parts.ts';
 import { calibrate, createPasswordHasher, type HashParameters } from './passwords.ts';
 import { createPrincipals } from './principals.ts';
-import { insertSetting, selectSetting, type ChangeKind } from './queries.ts';
+import { insertSecurityEvents, insertSetting, selectSetting, type ChangeKind } from './queries.ts';
 import { createRedis, type Redis } from './redis.ts';
 import { createRequestLimits } from './request-limits.ts';
 import { createRoles } from './roles.ts';
@@ -68,6 +69,11 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     algorithm: settings.signingAlgorithm,
     rotateEveryMs: settings.keyRotationMs,
     overlapMs: settings.keyOverlapMs,
+    record: async (transaction, { reason, made }) => {
+      const severity = reason === 'compromised' ? 4 : 1;
+      const event = { type: 'key_rotated' as const, severity, details: { reason, made } };
+      await transaction.query(insertSecurityEvents(eventColumns([event])));
+    },
   });
   const hasher = createPasswordHasher({
     parameters,
@@ -98,12 +104,12 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     callers.recheck();
   };
   const upkeep = keepHouse({ database, keyRing, directory, clock, log });
-  let changes: Changes | undefined;
+  const trusted: { changes: Changes | undefined } = { changes: undefined };
   const callers = createCallers({
     database,
     directory,
     shared,
-    isFresh: () => changes?.isFresh() === true,
+    isFresh: () => trusted.changes?.isFresh() === true,
     keyRing,
     replay: createMemoryReplayStore(replayCapacity, clock),
     clock,
@@ -123,7 +129,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   });
   await directory.loadRevoked();
   // Nothing is trusted before: what is revoked is known now.
-  changes = following;
+  trusted.changes = following;
   directory.warm().catch((error: unknown) => log.debug({ err: error }, 'memory was not warmed'));
 
   const parts: Parts = {

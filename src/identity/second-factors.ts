@@ -8,6 +8,7 @@ import {
   findPrincipal,
   noPrincipal,
   tellOf,
+  type NewEvent,
 } from './administering.ts';
 import type { FactorProof, PasskeyInfo, SecondFactors } from './administration.ts';
 import {
@@ -239,17 +240,10 @@ async function prove(
     await parts.database.query(forgetTries(row.username));
     return;
   }
-  const event = {
-    type: 'login_failure' as const,
-    severity: 3,
-    risk: 50,
-    userId: row.user_id,
-    username: row.username,
-    sessionId: caller.sessionId,
+  await tellWrongCode(parts, row, counted?.locked_for_ms ?? null, {
     ...proof.origin,
-    details: { method: 'one-time code', outcome: 'wrong' },
-  };
-  await parts.database.query(insertSecurityEvents(eventColumns([event])));
+    sessionId: caller.sessionId,
+  });
   throw wrongCode();
 }
 
@@ -270,6 +264,28 @@ export async function useCode(
   const [used] = await parts.database.query(use);
   if (used === undefined) return undefined;
   return checked.ok ? 'totp' : 'recovery_code';
+}
+
+/** A wrong code is told like a wrong password, and so is the lock that it may have begun. */
+export async function tellWrongCode(
+  { database }: Parts,
+  { user_id: userId, username }: Pick<FactorsRow, 'user_id' | 'username'>,
+  lockedForMs: number | null,
+  where: {
+    readonly address?: string | null;
+    readonly userAgent?: string;
+    readonly sessionId: string | undefined;
+  },
+): Promise<void> {
+  const about = { severity: 3, risk: 50, userId, username, ...where };
+  const events: NewEvent[] = [
+    { ...about, type: 'login_failure', details: { method: 'one-time code', outcome: 'wrong' } },
+  ];
+  if (lockedForMs !== null) {
+    const details = { forSeconds: Math.ceil(lockedForMs / 1_000) };
+    events.push({ ...about, type: 'account_locked', details });
+  }
+  await database.query(insertSecurityEvents(eventColumns(events)));
 }
 
 async function factorsOf({ database }: Parts, userId: string): Promise<FactorsRow> {

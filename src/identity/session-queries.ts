@@ -327,3 +327,13 @@ export const selectNewestSessions = (
 ): Sql<{ session_id: string; user_id: string }> => sql`
   select session_id, user_id from user_sessions
   where is_active and expires_at > now() order by created_at desc limit ${most}`;
+
+/** Ends what tokens that came of a credential stand on: their sessions are opened with its name as method. */
+export const endSessionsBy = (
+  userId: string,
+  method: string,
+  reason: string,
+): Sql<{ session_id: string }> => sql`
+  update user_sessions set is_active = false, ended_at = now(), end_reason = ${reason}
+  where user_id = ${userId}::uuid and is_active and login_method = ${method}
+  returning session_id`;

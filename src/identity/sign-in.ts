@@ -13,7 +13,7 @@ import type { LimitPolicy, RateLimiter } from './limits.ts';
 import { foldName } from './names.ts';
 import { loginOptions, verifyLogin, type Challenge } from './passkeys.ts';
 import { relyingParty, userHandle } from './relying-party.ts';
-import { passkeyFrom, useCode } from './second-factors.ts';
+import { passkeyFrom, tellWrongCode, useCode } from './second-factors.ts';
 import { selectFactors, selectPasskeys } from './factor-queries.ts';
 import type { Parts } from './parts.ts';
 import { assessLogin, type Risk } from './risk.ts';
@@ -161,6 +161,13 @@ export function createSignIn(parts: SignInParts): SignIn {
     const [factors] = await database.query(selectFactors(userId));
     const method = factors === undefined ? undefined : await useCode(parts, factors, code);
     if (method === undefined) {
+      const where = { ...origin, sessionId: undefined };
+      await tellWrongCode(
+        parts,
+        { user_id: userId, username },
+        counted?.locked_for_ms ?? null,
+        where,
+      );
       throw new AppError('unauthenticated', 'the code is not right', {
         remedy: 'Wait for the next code of the authenticator, or use a recovery code.',
       });
