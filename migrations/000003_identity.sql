@@ -313,20 +313,23 @@ language sql as $$
   select pg_notify('centuria_identity', kind || ':' || subject);
 $$;
 
--- The arguments: the kind, and the column that holds the subject (none for `roles`).
+-- The arguments: the kind, and the column that holds the subject (none for `roles`). A row that moves
+-- to another subject is a change for both.
 create function identity_changed() returns trigger
 language plpgsql as $$
 declare
-  subject text := '';
+  before text := '';
+  after text := '';
 begin
   if tg_nargs > 1 then
-    if tg_op = 'DELETE' then
-      subject := to_jsonb(old) ->> tg_argv[1];
-    else
-      subject := to_jsonb(new) ->> tg_argv[1];
+    if tg_op <> 'INSERT' then before := to_jsonb(old) ->> tg_argv[1]; end if;
+    if tg_op <> 'DELETE' then after := to_jsonb(new) ->> tg_argv[1]; end if;
+    if tg_op = 'DELETE' then after := before; end if;
+    if tg_op = 'UPDATE' and before is distinct from after then
+      perform announce_identity_change(tg_argv[0], before);
     end if;
   end if;
-  perform announce_identity_change(tg_argv[0], subject);
+  perform announce_identity_change(tg_argv[0], after);
   return null;
 end
 $$;
@@ -341,14 +344,43 @@ create trigger permissions_changed after update or delete on permissions
   for each statement execute function identity_changed('roles');
 create trigger role_permissions_changed after insert or update or delete on role_permissions
   for each statement execute function identity_changed('roles');
-create trigger user_sessions_changed after update of is_active, expires_at or delete on user_sessions
+create trigger user_sessions_changed
+  after update of session_id, user_id, jwt_token_id, created_at, is_active, expires_at or delete on user_sessions
   for each row execute function identity_changed('session', 'session_id');
 create trigger api_keys_changed
-  after update of scopes, allowed_ips, rate_limit_per_minute, expires_at, revoked_at, key_hash or delete on api_keys
+  after update of user_id, key_prefix, scopes, allowed_ips, rate_limit_per_minute, expires_at, revoked_at, key_hash
+    or delete on api_keys
   for each row execute function identity_changed('api_key', 'key_prefix');
 create trigger revoked_tokens_changed after insert on revoked_tokens
   for each row execute function identity_changed('token', 'jti');
 create trigger signing_keys_changed after insert or update or delete on signing_keys
+  for each statement execute function identity_changed('signing_keys');
+
+-- TRUNCATE fires no trigger of a row. What is emptied is told row by row while it can still be read.
+create function identity_truncated() returns trigger
+language plpgsql as $$
+begin
+  execute format('select count(announce_identity_change(%L, %I::text)) from %I.%I',
+    tg_argv[0], tg_argv[1], tg_table_schema, tg_table_name);
+  return null;
+end
+$$;
+
+create trigger user_sessions_truncated before truncate on user_sessions
+  for each statement execute function identity_truncated('session', 'session_id');
+create trigger api_keys_truncated before truncate on api_keys
+  for each statement execute function identity_truncated('api_key', 'key_prefix');
+create trigger users_truncated after truncate on users
+  for each statement execute function identity_changed('roles');
+create trigger user_roles_truncated after truncate on user_roles
+  for each statement execute function identity_changed('roles');
+create trigger roles_truncated after truncate on roles
+  for each statement execute function identity_changed('roles');
+create trigger permissions_truncated after truncate on permissions
+  for each statement execute function identity_changed('roles');
+create trigger role_permissions_truncated after truncate on role_permissions
+  for each statement execute function identity_changed('roles');
+create trigger signing_keys_truncated after truncate on signing_keys
   for each statement execute function identity_changed('signing_keys');
 
 create function matches_resource(pattern text, resource text) returns boolean
@@ -441,9 +473,13 @@ begin
       judged_user := null;
     else
       outcome := 'ok';
-      delete from login_attempts a where a.username = typed_name;
-      attempts.failed_attempts := 0;
-      attempts.locked_until := null;
+      -- Beside a second factor the password is half of the proof: whoever has it could otherwise
+      -- begin the count of guessed codes anew with each sign-in. The second factor forgets them.
+      if not exists (select 1 from users u where u.user_id = judged_user and u.totp_secret is not null) then
+        delete from login_attempts a where a.username = typed_name;
+        attempts.failed_attempts := 0;
+        attempts.locked_until := null;
+      end if;
     end if;
   else
     insert into login_attempts as a (username, failed_attempts, last_failed_at)
@@ -489,7 +525,7 @@ returns table (
 language plpgsql as $$
 #variable_conflict use_column
 declare
-  typed text := left(lower(normalize($1, NFKC)), 63);
+  typed text := left(lower(normalize(coalesce($1, ''), NFKC)), 63);
   judged record;
 begin
   select * into judged from judge_login(typed, coalesce($2, ''), 10, '15 minutes', '1 minute', '1 hour');

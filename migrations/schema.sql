@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 e42cc7a0b5b1306b097a6fe11bb37ba6756e825de8ad92af18f3043ca8ee4dce.
+-- Of sources with SHA-256 ed58983d9378092659dd4b10a64eefdd1d9c80f812ccb0a42e04c67d30cf265e.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION public.authenticate_user(typed_name text, computed_ha
 AS $function$
 #variable_conflict use_column
 declare
-  typed text := left(lower(normalize($1, NFKC)), 63);
+  typed text := left(lower(normalize(coalesce($1, ''), NFKC)), 63);
   judged record;
 begin
   select * into judged from judge_login(typed, coalesce($2, ''), 10, '15 minutes', '1 minute', '1 hour');
@@ -63,16 +63,29 @@ CREATE OR REPLACE FUNCTION public.identity_changed()
  LANGUAGE plpgsql
 AS $function$
 declare
-  subject text := '';
+  before text := '';
+  after text := '';
 begin
   if tg_nargs > 1 then
-    if tg_op = 'DELETE' then
-      subject := to_jsonb(old) ->> tg_argv[1];
-    else
-      subject := to_jsonb(new) ->> tg_argv[1];
+    if tg_op <> 'INSERT' then before := to_jsonb(old) ->> tg_argv[1]; end if;
+    if tg_op <> 'DELETE' then after := to_jsonb(new) ->> tg_argv[1]; end if;
+    if tg_op = 'DELETE' then after := before; end if;
+    if tg_op = 'UPDATE' and before is distinct from after then
+      perform announce_identity_change(tg_argv[0], before);
     end if;
   end if;
-  perform announce_identity_change(tg_argv[0], subject);
+  perform announce_identity_change(tg_argv[0], after);
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.identity_truncated()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  execute format('select count(announce_identity_change(%L, %I::text)) from %I.%I',
+    tg_argv[0], tg_argv[1], tg_table_schema, tg_table_name);
   return null;
 end
 $function$;
@@ -94,9 +107,13 @@ begin
       judged_user := null;
     else
       outcome := 'ok';
-      delete from login_attempts a where a.username = typed_name;
-      attempts.failed_attempts := 0;
-      attempts.locked_until := null;
+      -- Beside a second factor the password is half of the proof: whoever has it could otherwise
+      -- begin the count of guessed codes anew with each sign-in. The second factor forgets them.
+      if not exists (select 1 from users u where u.user_id = judged_user and u.totp_secret is not null) then
+        delete from login_attempts a where a.username = typed_name;
+        attempts.failed_attempts := 0;
+        attempts.locked_until := null;
+      end if;
     end if;
   else
     insert into login_attempts as a (username, failed_attempts, last_failed_at)
@@ -184,7 +201,8 @@ create table api_keys (
   constraint api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(user_id) ON DELETE CASCADE
 );
 CREATE INDEX api_keys_by_user ON public.api_keys USING btree (user_id, created_at DESC);
-CREATE TRIGGER api_keys_changed AFTER DELETE OR UPDATE OF scopes, allowed_ips, rate_limit_per_minute, expires_at, revoked_at, key_hash ON public.api_keys FOR EACH ROW EXECUTE FUNCTION identity_changed('api_key', 'key_prefix');
+CREATE TRIGGER api_keys_changed AFTER DELETE OR UPDATE OF user_id, key_prefix, scopes, allowed_ips, rate_limit_per_minute, expires_at, revoked_at, key_hash ON public.api_keys FOR EACH ROW EXECUTE FUNCTION identity_changed('api_key', 'key_prefix');
+CREATE TRIGGER api_keys_truncated BEFORE TRUNCATE ON public.api_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_truncated('api_key', 'key_prefix');
 
 create table authorization_codes (
   code_hash bytea not null,
@@ -317,6 +335,7 @@ create table permissions (
   constraint permissions_resource_type_resource_pattern_action_key UNIQUE (resource_type, resource_pattern, action)
 );
 CREATE TRIGGER permissions_changed AFTER DELETE OR UPDATE ON public.permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
+CREATE TRIGGER permissions_truncated AFTER TRUNCATE ON public.permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table rate_limit_events (
   limit_type text not null,
@@ -371,6 +390,7 @@ create table role_permissions (
 );
 CREATE INDEX role_permissions_by_permission ON public.role_permissions USING btree (permission_id);
 CREATE TRIGGER role_permissions_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
+CREATE TRIGGER role_permissions_truncated AFTER TRUNCATE ON public.role_permissions FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table roles (
   role_id uuid default gen_random_uuid() not null,
@@ -385,6 +405,7 @@ create table roles (
   constraint roles_role_name_key UNIQUE (role_name)
 );
 CREATE TRIGGER roles_changed AFTER DELETE OR UPDATE ON public.roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
+CREATE TRIGGER roles_truncated AFTER TRUNCATE ON public.roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table run_events (
   run_id uuid not null,
@@ -486,6 +507,7 @@ create table signing_keys (
   constraint signing_keys_check CHECK (((signs_from < signs_until) AND (signs_until <= verifies_until)))
 );
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
+CREATE TRIGGER signing_keys_truncated AFTER TRUNCATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
 
 create table used_nonces (
   nonce_hash bytea not null,
@@ -518,6 +540,7 @@ create table user_roles (
 );
 CREATE INDEX user_roles_by_role ON public.user_roles USING btree (role_id);
 CREATE TRIGGER user_roles_changed AFTER INSERT OR DELETE OR UPDATE ON public.user_roles FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+CREATE TRIGGER user_roles_truncated AFTER TRUNCATE ON public.user_roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table user_sessions (
   session_id uuid default gen_random_uuid() not null,
@@ -541,7 +564,8 @@ create table user_sessions (
 CREATE INDEX user_sessions_by_creation ON public.user_sessions USING btree (created_at);
 CREATE INDEX user_sessions_by_expiry ON public.user_sessions USING btree (expires_at);
 CREATE INDEX user_sessions_by_user ON public.user_sessions USING btree (user_id, created_at DESC);
-CREATE TRIGGER user_sessions_changed AFTER DELETE OR UPDATE OF is_active, expires_at ON public.user_sessions FOR EACH ROW EXECUTE FUNCTION identity_changed('session', 'session_id');
+CREATE TRIGGER user_sessions_changed AFTER DELETE OR UPDATE OF session_id, user_id, jwt_token_id, created_at, is_active, expires_at ON public.user_sessions FOR EACH ROW EXECUTE FUNCTION identity_changed('session', 'session_id');
+CREATE TRIGGER user_sessions_truncated BEFORE TRUNCATE ON public.user_sessions FOR EACH STATEMENT EXECUTE FUNCTION identity_truncated('session', 'session_id');
 
 create table users (
   user_id uuid default gen_random_uuid() not null,
@@ -564,6 +588,7 @@ create table users (
   constraint users_username_key UNIQUE (username)
 );
 CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, username, kind ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+CREATE TRIGGER users_truncated AFTER TRUNCATE ON public.users FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table workers (
   worker_id uuid not null,

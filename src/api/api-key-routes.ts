@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
-import type { Caller, Identity } from '../identity/identity.ts';
+import type { ApiKeyInfo, Caller, Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
 import { assertInPerson, nameOf } from './callers.ts';
 import type { Http } from './http.ts';
@@ -147,14 +147,17 @@ function ownRoutes(app: Http, identity: Identity): void {
     },
     async (request, reply) => {
       const caller = callerOf(request);
-      await apiKeys.revoke(await ownKey(identity, caller, request.params.id), caller);
+      const key = await ownKey(identity, caller, request.params.id);
+      // A program may give its own key back, and no other.
+      if (caller.id !== `api_key:${key.prefix}`) assertInPerson(caller);
+      await apiKeys.revoke(key.id, caller);
       return reply.code(204).send();
     },
   );
 }
 
-/** The id of the caller's key; another's is as unknown as none. */
-async function ownKey({ apiKeys }: Identity, caller: Caller, given: string): Promise<string> {
+/** The caller's key; another's is as unknown as none. */
+async function ownKey({ apiKeys }: Identity, caller: Caller, given: string): Promise<ApiKeyInfo> {
   for (let cursor: string | undefined; ;) {
     const found = await apiKeys.list({
       user: caller.access.userId,
@@ -162,11 +165,12 @@ async function ownKey({ apiKeys }: Identity, caller: Caller, given: string): Pro
       ...(cursor === undefined ? {} : { cursor }),
     });
     const own = found.items.find(({ id, prefix }) => id === given || prefix === given);
-    if (own !== undefined) return own.id;
+    if (own !== undefined) return own;
     cursor = found.nextCursor;
     if (cursor === undefined) break;
   }
-  throw new AppError('not_found', `you have no API key ${given}`, {
+  // Somebody may have pasted the whole key.
+  throw new AppError('not_found', `you have no API key ${given.slice(0, 12)}`, {
     remedy: 'GET /api/v1/me/api-keys lists them.',
   });
 }

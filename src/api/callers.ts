@@ -43,6 +43,11 @@ export function nameOf(request: FastifyRequest): string {
   return spelled((request.params as { readonly name?: unknown }).name);
 }
 
+/** A role's name in the one spelling that rights are asked with. */
+export function spelledRole(given: unknown): string {
+  return String(given).normalize('NFKC').toLowerCase();
+}
+
 /** A name of a principal from a URL or body in the one spelling that rights are asked with. */
 export function spelled(given: unknown): string {
   const name = String(given).normalize('NFKC').toLowerCase();

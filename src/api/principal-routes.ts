@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
-import { assertAllowed, type Identity } from '../identity/identity.ts';
+import { AppError } from '../base/base.ts';
+import { assertAllowed, type Caller, type Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { nameOf, spelled } from './callers.ts';
+import { assertInPerson, nameOf, spelled, spelledRole } from './callers.ts';
 import type { Http } from './http.ts';
 import {
   newPasswordSchema,
@@ -22,7 +23,7 @@ const writing = { action: 'users.write', resource: nameOf } as const;
 /** Whoever gives a role needs the right for that role, whoever gets it. */
 const granting = {
   action: 'roles.write',
-  resource: ({ params }: { params: unknown }) => String((params as { role?: unknown }).role),
+  resource: ({ params }: { params: unknown }) => spelledRole((params as { role?: unknown }).role),
 } as const;
 const roleParam = Type.Object({ name: plainText, role: plainText });
 
@@ -74,7 +75,9 @@ function listAndCreate(app: Http, { principals }: Identity): void {
       const caller = callerOf(request);
       const username = spelled(request.body.username);
       assertAllowed(caller, 'users.write', username);
-      for (const role of request.body.roles ?? []) assertAllowed(caller, 'roles.write', role);
+      for (const role of request.body.roles ?? []) {
+        assertAllowed(caller, 'roles.write', spelledRole(role));
+      }
       const made = await principals.create({ ...request.body, username }, caller);
       const location = `/api/v1/principals/${encodeURIComponent(made.username)}`;
       return reply.code(201).header('location', location).send(made);
@@ -172,6 +175,14 @@ function roleGrantRoutes(app: Http, { principals }: Identity): void {
   );
 }
 
+/** One's own password is changed by who knows it: an open session that was stolen is not enough. */
+function assertNotOwn({ access, kind }: Caller, name: string): void {
+  if (name !== access.username || kind === 'owner') return;
+  throw new AppError('denied', 'your own password is changed with the present one', {
+    remedy: 'PUT /api/v1/me/password.',
+  });
+}
+
 function credentialRoutes(app: Http, { principals, secondFactors }: Identity): void {
   const done = answers({ 204: Type.Null() });
 
@@ -191,7 +202,9 @@ function credentialRoutes(app: Http, { principals, secondFactors }: Identity): v
     async (request, reply) => {
       const { password, mustChange } = request.body;
       const options = mustChange === undefined ? {} : { mustChange };
-      await principals.setPassword(nameOf(request), password, options, callerOf(request));
+      const caller = callerOf(request);
+      assertNotOwn(caller, nameOf(request));
+      await principals.setPassword(nameOf(request), password, options, caller);
       return reply.code(204).send();
     },
   );
@@ -261,7 +274,9 @@ function credentialRoutes(app: Http, { principals, secondFactors }: Identity): v
       },
     },
     async (request, reply) => {
-      await secondFactors.removePasskey(nameOf(request), request.params.id, callerOf(request));
+      const caller = callerOf(request);
+      if (nameOf(request) === caller.access.username) assertInPerson(caller);
+      await secondFactors.removePasskey(nameOf(request), request.params.id, caller);
       return reply.code(204).send();
     },
   );

@@ -66,7 +66,7 @@ export function problemDocument(
     title: errorCodes[error.code].title,
     status: error.status,
     detail: redact(error.message),
-    instance: request.path,
+    instance: redact(request.path),
     code: error.code,
     retryable: error.retryable,
     requestId: request.id,

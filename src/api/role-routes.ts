@@ -8,7 +8,7 @@ import {
   type Identity,
 } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { nameOf, spelled } from './callers.ts';
+import { nameOf, spelled, spelledRole } from './callers.ts';
 import { sendTagged } from './etag.ts';
 import type { Http } from './http.ts';
 import { newRoleSchema } from './identity-requests.ts';
@@ -27,7 +27,7 @@ import { callerOf } from './may.ts';
 
 const tags = ['roles'];
 const roleOf = ({ params }: { params: unknown }): string =>
-  String((params as { name?: unknown }).name);
+  spelledRole((params as { name?: unknown }).name);
 
 /** Roles, the permissions there are, and questions about who may do what. */
 export function roleRoutes(app: Http, { identity }: RouteParts): void {
@@ -97,7 +97,7 @@ function changeRoutes(app: Http, { roles }: Identity): void {
     },
     async (request, reply) => {
       const caller = callerOf(request);
-      assertAllowed(caller, 'roles.write', request.body.name);
+      assertAllowed(caller, 'roles.write', spelledRole(request.body.name));
       const made = await roles.create(request.body, caller);
       const location = `/api/v1/roles/${encodeURIComponent(made.name)}`;
       return reply.code(201).header('location', location).send(made);

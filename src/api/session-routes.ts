@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
 import { assertAllowed, type Caller, type Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { nameOf, spelled } from './callers.ts';
+import { assertInPerson, nameOf, spelled } from './callers.ts';
 import type { Http } from './http.ts';
 import { page } from './identity-requests.ts';
 import { endedSessionsSchema, sessionPageSchema } from './identity-schemas.ts';
@@ -130,6 +130,7 @@ function ownSessionRoutes(app: Http, { identity, guard }: RouteParts): void {
         // Also where the caller came with a token: a browser that has the cookie must lose it.
         void reply.header('set-cookie', guard.sessionCookie('', 0));
       } else {
+        assertInPerson(caller);
         await sessions.end(await ownSession(identity, caller, id), 'ended by its user', caller);
       }
       return reply.code(204).send();
@@ -137,8 +138,9 @@ function ownSessionRoutes(app: Http, { identity, guard }: RouteParts): void {
   );
 }
 
-function currentSession({ sessionId }: Caller): string {
-  if (sessionId !== undefined) return sessionId;
+function currentSession({ sessionId, actor }: Caller): string {
+  // Whoever acts for somebody has a token on that session, and not the session.
+  if (sessionId !== undefined && actor === undefined) return sessionId;
   throw new AppError('conflict', 'this credential has no session to end', {
     remedy: 'API keys are revoked: centuria token revoke. The data folder’s token is its file.',
   });

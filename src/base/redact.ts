@@ -6,12 +6,19 @@ const url = /[a-z][a-z0-9+.-]{0,20}:\/\/[^\s"'\\]+/gi;
 const credential = /\b([Bb]earer|Basic|DPoP)\s+[A-Za-z0-9._~+/=-]{8,}/g;
 const assignment = /\b((?:access_|refresh_)?token|password|secret|api_?key)=[^\s&;"'\\]+/gi;
 
-/** Removes passwords in URLs, bearer tokens and `token=…` from a text. What was JSON stays JSON. */
+/** Our own: what is shown of an API key stays, so that a line still says which one it was. */
+const ours = /\b(cnt_[a-z2-7]{8}_|cnr_)[A-Za-z0-9_-]{16,}/g;
+/** A signed token by itself: people paste them into addresses. */
+const signed = /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g;
+
+/** Removes passwords in URLs, bearer tokens, API keys, signed tokens and `token=…` from a text. What was JSON stays JSON. */
 export function redact(text: string): string {
   return text
     .replace(url, redactPassword)
     .replace(credential, '$1 [redacted]')
-    .replace(assignment, '$1=[redacted]');
+    .replace(assignment, '$1=[redacted]')
+    .replace(ours, '$1[redacted]')
+    .replace(signed, '[redacted]');
 }
 
 /**

@@ -158,20 +158,48 @@ export async function heldBy(database: Queryable, userId: string): Promise<reado
 }
 
 /**
- * Throws `denied` unless the caller is the principal himself, or has all the rights that he would have
- * with this principal's credentials: whoever can set a password can use it.
+ * Throws `denied` unless the caller has, by this credential, all the rights that he would have with
+ * this principal's credentials: whoever can set a password can use it. His own are no exception, or a
+ * key narrowed to `users.write` would set the password that opens everything.
  */
 export async function assertMayStandFor(
   database: Queryable,
   by: Caller,
   principal: Pick<Access, 'userId' | 'username'>,
 ): Promise<void> {
-  if (principal.userId === by.access.userId) return;
   const what = `itself the credentials of ${principal.username}`;
   const [row] = await database.query(selectLevel(principal.userId));
   const giver = await giverOf(database, by);
   assertRanks(giver, row?.role_level ?? 5, what);
   assertCanGive(giver, await heldBy(database, principal.userId), what);
+}
+
+/** Throws `denied` for a principal whose strongest role ranks above all of the caller's. */
+export async function assertRanksAbove(
+  database: Queryable,
+  by: Caller,
+  { user_id: userId, username }: FoundRow,
+): Promise<void> {
+  if (userId === by.access.userId) return;
+  const [row] = await database.query(selectLevel(userId));
+  const giver = { ...by.access, within: by.within };
+  assertRanks(giver, row?.role_level ?? 5, `an end to ${username}`);
+}
+
+/**
+ * Throws `denied` for what would make the principal of the data folder weaker, or let somebody else in
+ * as it: its token is what is left when everything else went wrong.
+ */
+export function assertOwnerAsks(
+  { ownerName }: Pick<Parts, 'ownerName'>,
+  by: Caller,
+  username: string,
+): void {
+  if (username !== ownerName || by.access.username === ownerName) return;
+  throw new AppError('denied', `${username} stands for the owner of the data folder alone`, {
+    details: { principal: by.access.username },
+    remedy: 'Whoever has the data folder can do this with its token.',
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { AppError, newId } from '../base/base.ts';
 import type { Queryable } from '../database/database.ts';
 import type { Caller, Grant } from './access.ts';
 import { assertRanks, assertCanGive } from './giving.ts';
-import { findPrincipal, giverOf, heldBy, tellOf } from './administering.ts';
+import { assertOwnerAsks, findPrincipal, giverOf, heldBy, tellOf } from './administering.ts';
 import type { ApiKeyInfo, ApiKeys } from './administration.ts';
 import {
   countApiKeys,
@@ -61,6 +61,7 @@ export function createApiKeys(parts: Parts): ApiKeys {
       const { key, prefix, hash } = newApiKey();
       const info = await database.transaction(async (transaction) => {
         const { user_id: userId, username } = await findPrincipal(transaction, nameOrId);
+        assertOwnerAsks(parts, by, username);
         await assertMayNarrow(transaction, by, { userId, username }, wanted.scopes);
         const [count] = await transaction.query(countApiKeys(userId));
         if ((count?.total ?? 0) >= mostKeys) throw tooMany(username);

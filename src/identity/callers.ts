@@ -8,7 +8,7 @@ import { accessTokenType, readClaims, type AccessClaims } from './claims.ts';
 import type { Directory, LiveSession } from './directory.ts';
 import type { Callers, Credential, Origin } from './doors.ts';
 import { verifyProof, type ReplayStore } from './dpop.ts';
-import { isUnknownKey, verifyCompact } from './jws.ts';
+import { isUnknownKey, verifyCompact, type Verified } from './jws.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { LimitPolicy } from './limits.ts';
 import { allBits, maskFrom, type Action } from './permissions.ts';
@@ -35,6 +35,7 @@ export interface CallerParts {
 /** A token that was verified, and what must still hold for it to count. */
 interface KnownToken {
   readonly caller: Caller;
+  readonly kid: string;
   readonly session: LiveSession;
   readonly claims: AccessClaims;
   readonly actor: Access | undefined;
@@ -73,12 +74,18 @@ interface Watcher {
   readonly action: Action;
   readonly resource: string | undefined;
   readonly onEnded: (why: string) => void;
+  /** Ends the wait for what comes with time alone. */
+  cancel: () => void;
 }
+/** A timer of Node's holds no more. */
+const longestTimerMs = 2 ** 31 - 1;
 
 export function createCallers(parts: CallerParts): CallerDoor {
   const { directory, isFresh, keyRing, clock } = parts;
   const tokens = new Map<string, KnownToken>();
   const watchers = new Set<Watcher>();
+  /** What else a caller by token stands on, for whoever watches it. */
+  const tokenOf = new WeakMap<Caller, KnownToken>();
   const ownerHash = parts.ownerToken === undefined ? undefined : sha256(parts.ownerToken);
   let isRecheckPlanned = false;
 
@@ -147,7 +154,7 @@ export function createCallers(parts: CallerParts): CallerDoor {
   }
 
   async function byNewToken(token: string): Promise<KnownToken> {
-    const { payload, untilMs } = await verified(token);
+    const { payload, key } = await verified(token);
     const now = clock.nowMs();
     const audience = audienceOf(payload['aud'], parts);
     const claims = readClaims(payload, {
@@ -174,28 +181,25 @@ export function createCallers(parts: CallerParts): CallerDoor {
       access,
       session,
       audience,
-      Math.min(untilMs, claims.exp * 1_000),
+      Math.min(key.untilMs, claims.exp * 1_000),
     );
-    const known = { caller, session, claims, actor };
+    const known = { caller, kid: key.kid, session, claims, actor };
+    tokenOf.set(caller, known);
     if (isFresh()) keep(token, known);
     parts.onUse('session', session.sessionId);
     return known;
   }
 
-  async function verified(
-    token: string,
-  ): Promise<{ payload: Record<string, unknown>; untilMs: number }> {
+  async function verified(token: string): Promise<Pick<Verified, 'payload' | 'key'>> {
     const verify = () =>
       verifyCompact(token, { typ: accessTokenType, find: keyRing.find, nowMs: clock.nowMs() });
     try {
-      const { payload, key } = verify();
-      return { payload, untilMs: key.untilMs };
+      return verify();
     } catch (error) {
       // Another process may have made the key a moment ago.
       if (!isUnknownKey(error) || (await keyRing.findFresh(kidOf(token))) === undefined)
         throw error;
-      const { payload, key } = verify();
-      return { payload, untilMs: key.untilMs };
+      return verify();
     }
   }
 
@@ -236,12 +240,36 @@ export function createCallers(parts: CallerParts): CallerDoor {
 
   async function recheckOne(watcher: Watcher): Promise<void> {
     const why = await whyEnded(watcher).catch((error: unknown) => toAppError(error).message);
-    if (why !== undefined && watchers.delete(watcher)) watcher.onEnded(why);
+    if (why === undefined || !watchers.delete(watcher)) return;
+    watcher.cancel();
+    watcher.onEnded(why);
+  }
+
+  /** The end of the credential and of a role come with time and are told by nobody. */
+  function wakeInTime(watcher: Watcher): void {
+    const { untilMs, access } = watcher.caller;
+    const now = clock.nowMs();
+    const rights = directory.principals.peek(access.userId) ?? access;
+    const until = rights.validUntilMs > now ? Math.min(untilMs, rights.validUntilMs) : untilMs;
+    const leftMs = Math.min(Math.max(0, until - now), longestTimerMs);
+    watcher.cancel = clock.after(leftMs, () => {
+      void recheckOne(watcher).finally(() => {
+        if (watchers.has(watcher)) wakeInTime(watcher);
+      });
+    });
   }
 
   async function whyEnded({ caller, action, resource }: Watcher): Promise<string | undefined> {
+    if (caller.untilMs <= clock.nowMs()) return 'the credential is over';
     const access = await directory.principals.get(caller.access.userId);
     if (access === undefined) return 'the principal is disabled';
+    const token = tokenOf.get(caller);
+    if (token !== undefined) {
+      if (directory.isRevoked(token.claims.jti)) return 'the token was revoked';
+      const key = keyRing.find(token.kid);
+      if (key === undefined || key.untilMs <= clock.nowMs()) return 'its key counts no longer';
+      await actorOf(token.claims, directory);
+    }
     if (caller.sessionId !== undefined) {
       const session = await directory.sessions.get(caller.sessionId);
       if (session === undefined) return 'the session has ended';
@@ -257,16 +285,14 @@ export function createCallers(parts: CallerParts): CallerDoor {
     whoIs,
     owner,
     watch(caller, { action, resource }, onEnded) {
-      const watcher = { caller, action, resource, onEnded };
+      const watcher = { caller, action, resource, onEnded, cancel: () => undefined };
       watchers.add(watcher);
-      const leftMs = caller.untilMs - clock.nowMs();
-      // A timer of Node's holds 2^31 ms at most; nobody watches for longer.
-      const cancel = clock.after(Math.min(Math.max(0, leftMs), 2 ** 31 - 1), () => {
-        if (watchers.delete(watcher)) onEnded('the credential is over');
-      });
+      wakeInTime(watcher);
+      // What changed between the answer to the request and now was told to nobody.
+      void recheckOne(watcher);
       return () => {
-        cancel();
         watchers.delete(watcher);
+        watcher.cancel();
       };
     },
     forgetKey: apiKeys.forget,
@@ -280,7 +306,10 @@ export function createCallers(parts: CallerParts): CallerDoor {
     get tokenCount() {
       return tokens.size;
     },
-    close: () => watchers.clear(),
+    close() {
+      for (const { cancel } of watchers) cancel();
+      watchers.clear();
+    },
   };
 }
 

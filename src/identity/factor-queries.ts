@@ -5,6 +5,7 @@ export interface FactorsRow {
   readonly username: string;
   readonly display_name: string;
   readonly password_hash: string | null;
+  readonly password_changed_at: Date | null;
   readonly totp_secret: Uint8Array | null;
   readonly totp_pending: Uint8Array | null;
   readonly totp_last_step: bigint | null;
@@ -14,6 +15,7 @@ export interface FactorsRow {
 
 export const selectFactors = (userId: string): Sql<FactorsRow> => sql`
   select u.user_id, u.username, coalesce(p.display_name, '') as display_name, u.password_hash,
+    u.password_changed_at,
     u.totp_secret, u.totp_pending, u.totp_last_step,
     case when a.locked_until > clock_timestamp()
       then (extract(epoch from a.locked_until - clock_timestamp()) * 1000)::double precision end as locked_for_ms

@@ -87,7 +87,10 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     keyRing
       .reload()
       .catch((error: unknown) => log.warn({ err: error }, 'signing keys can not be read again'))
-      .finally(callers.forgetTokens);
+      .finally(() => {
+        callers.forgetTokens();
+        callers.recheck();
+      });
   };
   const forget = (kind: ChangeKind, subject: string): void => {
     if (kind === 'signing_keys') keysChanged();

@@ -1,7 +1,13 @@
 /** Passwords of principals: set by who may, changed by their own. */
 import { AppError } from '../base/base.ts';
 import type { Caller } from './access.ts';
-import { assertMayStandFor, findPrincipal, noPrincipal, tellOf } from './administering.ts';
+import {
+  assertMayStandFor,
+  assertOwnerAsks,
+  findPrincipal,
+  noPrincipal,
+  tellOf,
+} from './administering.ts';
 import type { Principals } from './administration.ts';
 import type { Origin } from './doors.ts';
 import type { Parts } from './parts.ts';
@@ -69,6 +75,7 @@ export function createPasswordChanges(
   ): Promise<void> {
     const { user_id: userId, username } = row;
     const ended = await database.transaction(async (transaction) => {
+      assertOwnerAsks(parts, by, username);
       await assertMayStandFor(transaction, by, { userId, username });
       const replace = updatePassword(userId, row.password_hash, change.hash, change.mustChange);
       const [replaced] = await transaction.query(replace);
@@ -107,6 +114,7 @@ export function createPasswordChanges(
     async setPassword(nameOrId, password, options, by) {
       const { user_id: userId, username } = await findPrincipal(database, nameOrId);
       // Asked before the work of hashing, and again where it counts.
+      assertOwnerAsks(parts, by, username);
       await assertMayStandFor(database, by, { userId, username });
       const row = await known(userId);
       const hash = await hashNext(password, row);

@@ -4,6 +4,8 @@ import type { Queryable } from '../database/database.ts';
 import type { Caller } from './access.ts';
 import {
   asNameOrId,
+  assertOwnerAsks,
+  assertRanksAbove,
   changeRights,
   eventColumns,
   findPrincipal,
@@ -30,6 +32,7 @@ import {
   type PrincipalRow,
 } from './principal-queries.ts';
 import { insertSecurityEvents } from './queries.ts';
+import { assertRanks } from './giving.ts';
 import { assertCanGiveRole, roleNamed } from './roles.ts';
 import { endSessionsOf } from './session-queries.ts';
 
@@ -100,6 +103,7 @@ export function createPrincipals(parts: Parts, options: PasswordChangeOptions = 
       const { user_id: userId } = await changeRights(parts, async (transaction) => {
         const user = await findPrincipal(transaction, nameOrId);
         if (user.username === parts.ownerName) throw ownerStays(user.username);
+        await assertRanksAbove(transaction, by, user);
         await transaction.query(deleteUser(user.user_id));
         await tellOf(transaction, parts, by, {
           type: 'principal_changed',
@@ -119,6 +123,8 @@ export function createPrincipals(parts: Parts, options: PasswordChangeOptions = 
       const info = await changeRights(parts, async (transaction) => {
         const user = await findPrincipal(transaction, nameOrId);
         const role = await roleNamed(transaction, roleName);
+        // An end to what had none takes away as well.
+        assertOwnerAsks(parts, by, user.username);
         await assertCanGiveRole(transaction, by, role);
         const giver = by.access.userId;
         await transaction.query(insertAssignment(user.user_id, role.role_id, end, giver));
@@ -138,6 +144,12 @@ export function createPrincipals(parts: Parts, options: PasswordChangeOptions = 
       const info = await changeRights(parts, async (transaction) => {
         const user = await findPrincipal(transaction, nameOrId);
         const role = await roleNamed(transaction, roleName);
+        assertOwnerAsks(parts, by, user.username);
+        assertRanks(
+          { ...by.access, within: by.within },
+          role.role_level,
+          `an end to the role ${role.role_name}`,
+        );
         const [revoked] = await transaction.query(deleteAssignment(user.user_id, role.role_id));
         if (revoked === undefined) {
           throw new AppError('not_found', `${user.username} has no role ${role.role_name}`, {
@@ -208,6 +220,10 @@ export function createPrincipals(parts: Parts, options: PasswordChangeOptions = 
     return changeRightsIf(change.status === 'disabled', async (transaction) => {
       const user = await findPrincipal(transaction, nameOrId);
       const { user_id: userId, username } = user;
+      if (change.status === 'disabled') {
+        assertOwnerAsks(parts, by, username);
+        await assertRanksAbove(transaction, by, user);
+      }
       if (displayName !== null || setsEmail) {
         const profile = { displayName, setsEmail, email };
         await orTaken(transaction.query(updateProfile(userId, profile)), uniques(username, email));

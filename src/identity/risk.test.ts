@@ -11,6 +11,7 @@ const usual: LoginFacts = {
   user_id: 'a',
   status: 'active',
   password_hash: null,
+  password_changed_at: null,
   has_totp: false,
   must_change_password: false,
   locked_for_ms: null,

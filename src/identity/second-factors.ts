@@ -5,6 +5,7 @@ import type { Caller } from './access.ts';
 import {
   assertMayStandFor,
   eventColumns,
+  assertOwnerAsks,
   findPrincipal,
   noPrincipal,
   tellOf,
@@ -109,6 +110,7 @@ export function createSecondFactors(parts: Parts, options: SecondFactorOptions):
       const { user_id: userId, username } = await findPrincipal(database, nameOrId);
       if (userId === by.access.userId) await prove(parts, by, proof, lockRules);
       await database.transaction(async (transaction) => {
+        assertOwnerAsks(parts, by, username);
         await assertMayStandFor(transaction, by, { userId, username });
         const [former] = await transaction.query(clearTotp(userId));
         if (former === undefined)
@@ -195,6 +197,7 @@ export function createSecondFactors(parts: Parts, options: SecondFactorOptions):
     async removePasskey(nameOrId, passkeyId, by) {
       await database.transaction(async (transaction) => {
         const { user_id: userId, username } = await findPrincipal(transaction, nameOrId);
+        assertOwnerAsks(parts, by, username);
         await assertMayStandFor(transaction, by, { userId, username });
         const isId = /^[A-Za-z0-9_-]{1,1400}$/.test(passkeyId);
         const [removed] = isId ? await transaction.query(deletePasskey(userId, passkeyId)) : [];

@@ -28,6 +28,7 @@ export interface LoginFacts {
   readonly user_id: string | null;
   readonly status: string | null;
   readonly password_hash: string | null;
+  readonly password_changed_at: Date | null;
   readonly has_totp: boolean;
   readonly must_change_password: boolean;
   /** Until the end of a lock; null when the name is not locked. */
@@ -46,7 +47,7 @@ export interface LoginFacts {
  * name that nobody has. Of the past, the last hundred logins count.
  */
 export const selectLoginFacts = (username: string, address: string | null): Sql<LoginFacts> => sql`
-  select u.user_id, u.status, u.password_hash, u.totp_secret is not null as has_totp,
+  select u.user_id, u.status, u.password_hash, u.password_changed_at, u.totp_secret is not null as has_totp,
     coalesce(u.must_change_password, false) as must_change_password,
     case when a.locked_until > clock_timestamp()
       then (extract(epoch from a.locked_until - clock_timestamp()) * 1000)::double precision end as locked_for_ms,

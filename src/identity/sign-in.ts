@@ -12,6 +12,7 @@ import { issueAccessToken, newRefreshToken, secretHash, type IssueParts } from '
 import type { LimitPolicy, RateLimiter } from './limits.ts';
 import { foldName } from './names.ts';
 import { loginOptions, verifyLogin, type Challenge } from './passkeys.ts';
+import { claimNonce } from './queries.ts';
 import { relyingParty, userHandle } from './relying-party.ts';
 import { passkeyFrom, tellWrongCode, useCode } from './second-factors.ts';
 import { selectFactors, selectPasskeys } from './factor-queries.ts';
@@ -91,8 +92,9 @@ export function createSignIn(parts: SignInParts): SignIn {
     if (judged?.outcome !== 'ok' || judged.judged_user === null) throw wrongPassword();
     if (hasher.needsRehash(stored)) void rehash(judged.judged_user, request.password, stored);
     if (methods.length > 0) {
-      const ticket = makeTicket(judged.judged_user, username, request);
-      if (request.code !== undefined) return secondFactor(ticket, request.code, request);
+      const ticket = makeTicket(judged.judged_user, facts, { ...request, username });
+      // This address has been counted for this request already.
+      if (request.code !== undefined) return proveCode(ticket, request.code, request);
       return { outcome: 'second_factor', ticket, methods };
     }
     const tokens = await tokensOf(judged.judged_user, session, request);
@@ -126,15 +128,28 @@ export function createSignIn(parts: SignInParts): SignIn {
   }
 
   interface PasswordTicket {
+    /** Names it, since it opens one session. */
+    readonly id: string;
     readonly userId: string;
     readonly username: string;
     readonly untilMs: number;
+    /** When the password that was right had been set: another one since ends the ticket. */
+    readonly passwordOfMs: number;
+    readonly mustChangePassword: boolean;
     readonly how: How;
   }
 
-  function makeTicket(userId: string, username: string, request: SignInRequest): string {
-    const { password: _password, username: _username, ...how } = request;
-    const ticket: PasswordTicket = { userId, username, untilMs: clock.nowMs() + ticketMs, how };
+  function makeTicket(userId: string, facts: LoginFacts, request: SignInRequest): string {
+    const { password: _password, username, ...how } = request;
+    const ticket: PasswordTicket = {
+      id: newId(clock),
+      userId,
+      username,
+      untilMs: clock.nowMs() + ticketMs,
+      passwordOfMs: facts.password_changed_at?.getTime() ?? 0,
+      mustChangePassword: facts.must_change_password,
+      how,
+    };
     const sealed = parts.sealer.seal(Buffer.from(JSON.stringify(ticket)), 'sign-in ticket');
     return Buffer.from(sealed).toString('base64url');
   }
@@ -147,18 +162,22 @@ export function createSignIn(parts: SignInParts): SignIn {
     } catch {
       // Told below: whoever sends a ticket of his own making learns nothing about why.
     }
-    throw new AppError('unauthenticated', 'the sign-in took too long or was not begun here', {
-      remedy: 'Begin again with the password.',
-    });
+    throw staleTicket();
   }
 
   async function secondFactor(text: string, code: string, origin: Origin): Promise<SignInResult> {
-    const startedMs = clock.monotonicMs();
-    const { userId, username, how } = readPasswordTicket(text);
     await checkAddress(origin);
+    return proveCode(text, code, origin);
+  }
+
+  async function proveCode(text: string, code: string, origin: Origin): Promise<SignInResult> {
+    const startedMs = clock.monotonicMs();
+    const ticket = readPasswordTicket(text);
+    const { userId, username, how, mustChangePassword } = ticket;
     const [counted] = await database.query(countTry(username, parts.rules));
     if (counted?.outcome === 'locked') throw locked(counted.locked_for_ms ?? 0);
     const [factors] = await database.query(selectFactors(userId));
+    if ((factors?.password_changed_at?.getTime() ?? 0) !== ticket.passwordOfMs) throw staleTicket();
     const method = factors === undefined ? undefined : await useCode(parts, factors, code);
     if (method === undefined) {
       const where = { ...origin, sessionId: undefined };
@@ -172,8 +191,13 @@ export function createSignIn(parts: SignInParts): SignIn {
         remedy: 'Wait for the next code of the authenticator, or use a recovery code.',
       });
     }
+    const hash = secretHash(ticket.id);
+    const [spent] = await database.query(claimNonce(hash, ticketMs + 60_000));
+    if (spent === undefined) throw staleTicket();
     await database.query(forgetTries(username));
-    return opened(userId, username, `password+${method}`, { ...how, ...origin }, startedMs);
+    const request = { ...how, ...origin };
+    const result = await opened(userId, username, `password+${method}`, request, startedMs);
+    return { ...result, mustChangePassword };
   }
 
   async function passkeyOptions(
@@ -205,6 +229,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       userId: userHandle(row.user_id),
     });
     await database.query(usePasskey(row.credential_id, counter));
+    await database.query(forgetTries(row.username));
     return opened(row.user_id, row.username, 'passkey', request, startedMs);
   }
 
@@ -219,7 +244,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     method: string,
     request: How,
     startedMs: number,
-  ): Promise<SignInResult> {
+  ): Promise<Extract<SignInResult, { outcome: 'signed_in' }>> {
     const tokens = await open(userId, method, request, { username, startedMs });
     return { outcome: 'signed_in', username, tokens, mustChangePassword: false };
   }
@@ -362,6 +387,12 @@ function narrower(asked: string | undefined, granted: string | undefined): strin
 
 function riskOf({ score, factors }: Risk): { risk: number; factors: unknown } {
   return { risk: score, factors };
+}
+
+function staleTicket(): AppError {
+  return new AppError('unauthenticated', 'the sign-in took too long or was not begun here', {
+    remedy: 'Begin again with the password.',
+  });
 }
 
 function credentialId(answer: unknown): string | undefined {
