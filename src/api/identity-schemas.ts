@@ -280,7 +280,10 @@ export const meSchema = Type.Object(
 );
 
 export const signInStateSchema = Type.Object(
-  { hasUsers: Type.Boolean({ description: 'Whether anybody can sign in' }) },
+  {
+    hasUsers: Type.Boolean({ description: 'Whether anybody can sign in' }),
+    publicUrl: Type.String({ description: 'Where people reach the server; passkeys work there' }),
+  },
   { title: 'SignInState' },
 );
 const issuedTokensSchema = describes<IssuedTokens>()(
@@ -310,7 +313,13 @@ export const passkeyChallengeSchema = Type.Object(
   { title: 'PasskeyChallenge' },
 );
 export const totpSecretSchema = Type.Object(
-  { secret: text, uri: Type.String({ description: 'otpauth: for a QR code' }) },
+  {
+    secret: text,
+    uri: Type.String({ description: 'otpauth: for a QR code' }),
+    qr: Type.Array(Type.String({ pattern: '^[01]+$' }), {
+      description: 'The URI as a QR code without its margin: rows of squares, 1 is dark',
+    }),
+  },
   { title: 'TotpSecret' },
 );
 export const recoveryCodesSchema = Type.Object(

@@ -6,7 +6,27 @@ import type { Guard } from './guard.ts';
 import type { Http } from './http.ts';
 
 /** In the order in which they use one another. */
-const scripts = ['dom.js', 'server.js', 'report.js', 'run.js', 'lists.js', 'main.js'];
+const scripts = [
+  'dom.js',
+  'server.js',
+  'forms.js',
+  'report.js',
+  'rights.js',
+  'run.js',
+  'lists.js',
+  'watching.js',
+  'passkey.js',
+  'sign-in.js',
+  'account-keys.js',
+  'account-proofs.js',
+  'account.js',
+  'access.js',
+  'principal.js',
+  'events.js',
+  'consent.js',
+  'main.js',
+];
+const styles = ['page.css', 'forms.css'];
 
 export interface Page {
   readonly html: string;
@@ -19,7 +39,7 @@ export interface Page {
  */
 export function loadPage(): Page {
   const script = scripts.map((name) => joinable(read(name))).join('\n');
-  const style = read('page.css');
+  const style = styles.map(read).join('\n');
   // Functions, since `$&` in a replacement text would be taken for a pattern. The whole content of
   // the element is replaced: its hash covers the white space too.
   const html = read('index.html')
@@ -61,10 +81,13 @@ export function pageRoutes(app: Http, guard: Guard): void {
   const open = { config: { open: true } };
   const hidden = { schema: { hide: true } };
 
-  app.get('/', { ...open, ...hidden }, async (request, reply) => {
-    void reply.header('content-security-policy', page.contentSecurityPolicy);
-    return sendTaggedText(request, reply, page.html, 'text/html; charset=utf-8');
-  });
+  // The same document: its script reads from the address what is asked for, and asks who is there first.
+  for (const path of ['/', '/device', '/authorize']) {
+    app.get(path, { ...open, ...hidden }, async (request, reply) => {
+      void reply.header('content-security-policy', page.contentSecurityPolicy);
+      return sendTaggedText(request, reply, page.html, 'text/html; charset=utf-8');
+    });
+  }
 
   app.get('/favicon.svg', { ...open, ...hidden }, async (request, reply) =>
     sendTaggedText(request, reply, icon, 'image/svg+xml'),

@@ -111,6 +111,26 @@ function ownSessionRoutes(app: Http, { identity, guard }: RouteParts): void {
   );
 
   app.delete(
+    '/api/v1/me/sessions',
+    {
+      config: { action: 'self' },
+      schema: {
+        tags: ['me'],
+        operationId: 'endMyOtherSessions',
+        summary: 'Ends all of your sessions but the one that asks.',
+        response: answers({ 200: endedSessionsSchema }),
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      const { userId } = caller.access;
+      const reason = 'ended by its user';
+      const ended = await sessions.endAll(userId, reason, caller, caller.sessionId);
+      return reply.send({ ended });
+    },
+  );
+
+  app.delete(
     '/api/v1/me/sessions/:id',
     {
       config: { action: 'self' },

@@ -1,8 +1,8 @@
-import type { FastifyReply } from 'fastify';
-import type { Identity, SignInResult } from '../identity/identity.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { SignInResult } from '../identity/identity.ts';
 import { answers } from './answers.ts';
 import { originOf } from './callers.ts';
-import type { Guard } from './guard.ts';
+import { checkOrigin, type Guard } from './guard.ts';
 import type { Http } from './http.ts';
 import {
   loginSchema,
@@ -22,13 +22,24 @@ const tags = ['sign in'];
 const config = { open: true } as const;
 
 /** The ways in: a password, a second factor, a passkey. The limits of these are identity's own. */
-export function signInRoutes(app: Http, { identity, guard }: RouteParts): void {
-  stateRoute(app, identity);
-  passwordRoutes(app, identity, guard);
-  passkeyRoutes(app, identity, guard);
+export function signInRoutes(app: Http, parts: RouteParts): void {
+  stateRoute(app, parts);
+  passwordRoutes(app, parts);
+  passkeyRoutes(app, parts);
 }
 
-function stateRoute(app: Http, { principals }: Identity): void {
+/**
+ * A page elsewhere must not sign a browser in as somebody of its choice: whoever does not notice it
+ * would work under that name. Browsers say where such a request comes from; programs say nothing.
+ */
+function fromOwnPage({ publicAddress }: RouteParts) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const { origin, 'sec-fetch-site': site } = request.headers;
+    if (origin !== undefined || site !== undefined) checkOrigin(request, publicAddress.url);
+  };
+}
+
+function stateRoute(app: Http, { identity: { principals }, publicAddress }: RouteParts): void {
   app.get(
     '/api/v1/login',
     {
@@ -36,7 +47,8 @@ function stateRoute(app: Http, { principals }: Identity): void {
       schema: {
         tags,
         operationId: 'getSignInState',
-        summary: 'Whether there is anybody who could sign in yet.',
+        summary:
+          'Whether there is anybody who could sign in yet, and where people reach the server.',
         security: [],
         response: answers({ 200: signInStateSchema }),
       },
@@ -49,16 +61,21 @@ function stateRoute(app: Http, { principals }: Identity): void {
       });
       // Users beyond the first page are users: nobody makes two hundred that can't sign in.
       const hasUsers = items.some(canSignIn) || nextCursor !== undefined;
-      return { hasUsers };
+      return { hasUsers, publicUrl: publicAddress.url() };
     },
   );
 }
 
-function passwordRoutes(app: Http, { signIn }: Identity, guard: Guard): void {
+function passwordRoutes(app: Http, parts: RouteParts): void {
+  const { guard, identity } = parts;
+  const { signIn } = identity;
+  const onRequest = fromOwnPage(parts);
+
   app.post(
     '/api/v1/login',
     {
       config,
+      onRequest,
       schema: {
         tags,
         operationId: 'login',
@@ -78,6 +95,7 @@ function passwordRoutes(app: Http, { signIn }: Identity, guard: Guard): void {
     '/api/v1/login/second-factor',
     {
       config,
+      onRequest,
       schema: {
         tags,
         operationId: 'loginSecondFactor',
@@ -94,11 +112,16 @@ function passwordRoutes(app: Http, { signIn }: Identity, guard: Guard): void {
   );
 }
 
-function passkeyRoutes(app: Http, { signIn }: Identity, guard: Guard): void {
+function passkeyRoutes(app: Http, parts: RouteParts): void {
+  const { guard, identity } = parts;
+  const { signIn } = identity;
+  const onRequest = fromOwnPage(parts);
+
   app.post(
     '/api/v1/login/passkey/options',
     {
       config,
+      onRequest,
       schema: {
         tags,
         operationId: 'getPasskeyOptions',
@@ -115,6 +138,7 @@ function passkeyRoutes(app: Http, { signIn }: Identity, guard: Guard): void {
     '/api/v1/login/passkey',
     {
       config,
+      onRequest,
       schema: {
         tags,
         operationId: 'loginPasskey',

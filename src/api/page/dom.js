@@ -1,4 +1,4 @@
-const svgTags = new Set(['svg', 'rect']);
+const svgTags = new Set(['svg', 'rect', 'path']);
 
 /** An element. Properties are attributes; false and undefined leave them out. Text is never parsed as HTML. */
 export function h(tag, attributes = {}, ...children) {
@@ -73,6 +73,17 @@ export function moment(iso) {
   return h('time', { datetime: iso, title: new Date(iso).toLocaleString() }, age(iso));
 }
 
+/** A moment that may be still to come: `in 3 h 20 min`. */
+export function due(iso) {
+  const ms = Date.parse(iso) - Date.now();
+  if (ms <= 0) return moment(iso);
+  const text =
+    ms < 86_400_000
+      ? `in ${duration(ms)}`
+      : new Date(iso).toLocaleDateString(undefined, { dateStyle: 'medium' });
+  return h('time', { datetime: iso, title: new Date(iso).toLocaleString() }, text);
+}
+
 /** From start to end, or to now while it goes on. */
 export function span(startedAt, finishedAt) {
   if (startedAt === undefined) return undefined;
@@ -95,6 +106,8 @@ const tones = {
   unavailable: 'wait',
   medium: 'wait',
   low: 'busy',
+  on: 'good',
+  locked: 'bad',
 };
 
 export function tone(word) {
@@ -118,6 +131,28 @@ export function message(title, text, command) {
     h('h1', {}, title),
     text && h('p', {}, text),
     command && h('pre', {}, command),
+  );
+}
+
+/** A table that scrolls by itself where it is wider than the page. */
+export function table(label, columns, rows) {
+  return h(
+    'div',
+    { class: 'panel table', tabindex: 0, role: 'region', 'aria-label': label },
+    h(
+      'table',
+      {},
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          columns.map((column) => h('th', { scope: 'col', class: column.class }, column.name)),
+        ),
+      ),
+      h('tbody', {}, rows),
+    ),
   );
 }
 

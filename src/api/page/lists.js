@@ -1,4 +1,4 @@
-import { chip, duration, h, message, moment, plural, span, tone } from './dom.js';
+import { chip, duration, h, message, moment, plural, span, table, tone } from './dom.js';
 import { hasEnded, taskCounts } from './run.js';
 
 export function runsView({ items, nextCursor }, workflows) {
@@ -166,26 +166,5 @@ function agentRow({ name, description, category, runtime, status }) {
     ),
     h('td', { class: 'wide small' }, category),
     h('td', { class: 'wide small mono' }, runtime ?? 'none'),
-  );
-}
-
-function table(label, columns, rows) {
-  return h(
-    'div',
-    { class: 'panel table', tabindex: 0, role: 'region', 'aria-label': label },
-    h(
-      'table',
-      {},
-      h(
-        'thead',
-        {},
-        h(
-          'tr',
-          {},
-          columns.map((column) => h('th', { scope: 'col', class: column.class }, column.name)),
-        ),
-      ),
-      h('tbody', {}, rows),
-    ),
   );
 }

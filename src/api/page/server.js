@@ -1,10 +1,12 @@
 /** An answer that was no success, with the members of its problem document. */
 export class Problem extends Error {
-  constructor(status, { code = 'unavailable', detail = '', remedy } = {}) {
+  constructor(status, { code = 'unavailable', detail = '', remedy, details, errors } = {}) {
     super(detail);
     this.status = status;
     this.code = code;
     this.remedy = remedy;
+    this.details = details ?? {};
+    this.errors = errors ?? [];
   }
 }
 
@@ -29,6 +31,7 @@ export async function ask(path, { method = 'GET', body, accept, signal } = {}) {
       remedy: 'Start it with: centuria up',
     });
   }
+  if (response.status === 204) return undefined;
   if (response.ok) return accept === undefined ? await response.json() : response;
   throw new Problem(response.status, await response.json().catch(() => ({})));
 }
