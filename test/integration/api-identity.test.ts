@@ -60,9 +60,12 @@ async function tokenOf(name: string): Promise<string> {
 }
 
 test('a server says whether anybody can sign in yet, to anybody', async () => {
-  expect((await send('GET', '/api/v1/login')).body).toEqual({ hasUsers: false });
+  expect((await send('GET', '/api/v1/login')).body).toMatchObject({
+    hasUsers: false,
+    publicUrl: bridge.url,
+  });
   await user('first', ['admin']);
-  expect((await send('GET', '/api/v1/login')).body).toEqual({ hasUsers: true });
+  expect((await send('GET', '/api/v1/login')).body).toMatchObject({ hasUsers: true });
 });
 
 test('a browser gets its token in a cookie that scripts can not read, and nowhere else', async () => {
@@ -86,6 +89,43 @@ test('a browser gets its token in a cookie that scripts can not read, and nowher
   expect(out.headers.get('set-cookie')).toMatch(/^centuria_session_\d+=; .*Max-Age=0/);
   const after = await send('GET', '/api/v1/me', { headers: { cookie: pair } });
   expect(after.status).toBe(401);
+});
+
+test('a page elsewhere can not sign a browser in, by none of the ways', async () => {
+  await user('lured', ['guest']);
+  const bodies = {
+    '/api/v1/login': { username: 'lured', password, as: 'browser' },
+    '/api/v1/login/second-factor': { ticket: 'x', code: '1' },
+    '/api/v1/login/passkey/options': {},
+    '/api/v1/login/passkey': { challenge: 'x', answer: {}, as: 'browser' },
+  };
+  const origins = [
+    { origin: 'https://elsewhere.example' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site', origin: bridge.url.replace(/\d+$/, '1') },
+  ];
+  for (const [path, body] of Object.entries(bodies)) {
+    for (const headers of origins) {
+      const refused = await send('POST', path, { body, headers });
+      expect([path, refused.status, refused.body['code']]).toEqual([path, 403, 'denied']);
+      expect(refused.headers.get('set-cookie')).toBeNull();
+    }
+  }
+  const own = { 'sec-fetch-site': 'same-origin', origin: bridge.url };
+  const body = bodies['/api/v1/login'];
+  expect((await send('POST', '/api/v1/login', { body, headers: own })).status).toBe(200);
+});
+
+test('all of one’s other sessions end at once, and the one that asks stays', async () => {
+  const token = await user('many', ['guest']);
+  const others = [await tokenOf('many'), await tokenOf('many')];
+  const ended = await send('DELETE', '/api/v1/me/sessions', { token });
+  expect(ended.body).toEqual({ ended: 2 });
+  for (const other of others) {
+    expect((await send('GET', '/api/v1/me', { token: other })).status).toBe(401);
+  }
+  expect((await send('GET', '/api/v1/me', { token })).status).toBe(200);
 });
 
 test('a client gets its tokens in the body, and no cookie', async () => {

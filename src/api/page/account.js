@@ -72,7 +72,6 @@ function accountView(account, ui) {
       { class: 'head' },
       h('h1', {}, principal.displayName || principal.username),
       chip(principal.kind),
-      h('div', { class: 'buttons' }, button('Sign out', 'sign-out')),
     ),
     h(
       'dl',

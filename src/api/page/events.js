@@ -130,13 +130,18 @@ function riskChip(risk) {
   );
 }
 
-/** The factors as sentences, and whatever else the event tells as it stands. */
+const untold = new Set(['byId', 'credential', 'with', 'outcome']);
+
+/** The factors as sentences, and what else the event tells; ids are for programs, which ask for them. */
 function told({ factors, ...rest }) {
   const why = Array.isArray(factors) ? factors.map((one) => `${one.why} (+${one.points})`) : [];
   const facts = Object.entries(rest)
-    .filter(([, value]) => value !== null && value !== '')
-    .map(
-      ([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`,
-    );
+    .filter(([name, value]) => !untold.has(name) && value !== null && value !== '')
+    .map(([name, value]) => `${name.replaceAll(/[A-Z]/g, ' $&').toLowerCase()}: ${plainly(value)}`);
   return [...why, ...facts].join(' · ');
+}
+
+function plainly(value) {
+  if (Array.isArray(value)) return value.map(plainly).join(', ');
+  return value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

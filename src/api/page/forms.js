@@ -77,7 +77,7 @@ export function button(text, action, attributes = {}) {
 export function shownOnce({ title, text, secret, file }) {
   return h(
     'section',
-    { class: 'panel once', 'data-key': 'once', role: 'status', 'aria-label': title },
+    { class: 'panel once', 'data-key': 'once', tabindex: -1, 'aria-label': title },
     h('h2', {}, title),
     h('p', {}, text),
     h('pre', { id: 'once' }, secret),

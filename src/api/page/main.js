@@ -258,6 +258,8 @@ async function isSignedIn() {
 function settleFocus(form, problem) {
   if (problem !== undefined && form?.isConnected)
     return form.querySelector('[data-again]')?.select();
+  // A secret that is shown once must be seen, wherever on the page it was asked for.
+  if (page.ui.once !== undefined) return content.querySelector('.once')?.focus();
   const { activeElement } = document;
   if (activeElement !== document.body && activeElement !== null) return undefined;
   return (content.querySelector('[autofocus]') ?? content).focus({ preventScroll: true });

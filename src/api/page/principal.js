@@ -205,7 +205,13 @@ function roleForm(principal, roles, me, ui) {
     'grant-role',
     ui,
     { class: 'inline' },
-    field('Give a role', { name: 'role', required: '', options: choices }),
+    field('Give a role', {
+      name: 'role',
+      required: '',
+      'data-again': '',
+      // None is given by a slip of the hand.
+      options: choices && [{ value: '', text: 'Choose …' }, ...choices],
+    }),
     field('Until (empty: until it is taken)', { name: 'until', type: 'datetime-local' }),
     submit('Give'),
   );
