@@ -1,6 +1,6 @@
 /**
- * Compact JWS (RFC 7515) over `node:crypto`, for tokens of ours. Synchronous and about two and a half
- * times as fast as the usual library, and stricter: what has two spellings has one here.
+ * Compact JWS (RFC 7515) over `node:crypto`, for tokens of ours: synchronous, and strict where others are
+ * lenient, so that what has two spellings elsewhere has one here (decision 15).
  */
 import { createHmac, sign, timingSafeEqual, verify, type KeyObject } from 'node:crypto';
 import { AppError } from '../base/base.ts';
