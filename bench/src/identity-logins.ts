@@ -120,7 +120,7 @@ const pairs = 1_000;
  * How well the time of a refusal tells a known name from an unknown one: the area under the curve,
  * 0.5 when it tells nothing, and never below since whoever guesses may guess the other way round.
  */
-export async function timingFigure(bridge: BridgeServer): Promise<Measured> {
+export async function timingFigures(bridge: BridgeServer): Promise<Measured[]> {
   const times: { known: number[]; unknown: number[] } = { known: [], unknown: [] };
   const order = Array.from({ length: pairs * 2 }, (_, index) => {
     const pair = index >> 1;
@@ -150,12 +150,14 @@ export async function timingFigure(bridge: BridgeServer): Promise<Measured> {
   });
   assertAll(result, 401, 'wrong passwords');
   const area = areaUnderCurve(times.known, times.unknown);
-  return {
-    metric: 'known_names_told_by_time_auc',
-    unit: '',
-    values: [Math.max(area, 1 - area)],
-    target: { atMost: 0.53 },
-  };
+  return [
+    {
+      metric: 'known_names_told_by_time_auc',
+      unit: '',
+      values: [Math.max(area, 1 - area)],
+      target: { atMost: 0.53 },
+    },
+  ];
 }
 
 /** The share of pairs in which the first is greater; equal ones count half. */
