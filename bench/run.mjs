@@ -19,9 +19,13 @@ function fail(text, status) {
 }
 
 function areas() {
-  return readdirSync(join(folder, 'src'))
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !shared.has(name))
-    .map((name) => name.slice(0, -3));
+  return (
+    readdirSync(join(folder, 'src'))
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !shared.has(name))
+      .map((name) => name.slice(0, -3))
+      // `steps-x.ts` is a part of the area `steps`.
+      .filter((name, _index, names) => !names.some((area) => name.startsWith(`${area}-`)))
+  );
 }
 
 function readCall() {

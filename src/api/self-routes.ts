@@ -1,6 +1,13 @@
 import { Type } from 'typebox';
 import { encode } from 'uqr';
-import { actionsIn, type Actor, type Caller, type Identity } from '../identity/identity.ts';
+import {
+  actionNamed,
+  actionsIn,
+  authorize,
+  type Actor,
+  type Caller,
+  type Identity,
+} from '../identity/identity.ts';
 import { answers } from './answers.ts';
 import { assertInPerson, isNarrowed, originOf } from './callers.ts';
 import type { Http } from './http.ts';
@@ -11,6 +18,7 @@ import {
   ownPasswordSchema,
 } from './identity-requests.ts';
 import {
+  accessDecisionSchema,
   meSchema,
   passkeyChallengeSchema,
   passkeyListSchema,
@@ -42,9 +50,34 @@ export function selfRoutes(app: Http, { identity }: RouteParts): void {
     },
     (request) => describeCaller(identity, callerOf(request)),
   );
+  accessRoute(app);
   passwordRoute(app, identity);
   totpRoutes(app, identity);
   passkeyRoutes(app, identity);
+}
+
+/** What a proxy or another service asks for each of its requests: nothing but memory is looked at. */
+function accessRoute(app: Http): void {
+  app.get(
+    '/api/v1/me/access',
+    {
+      config,
+      schema: {
+        tags,
+        operationId: 'checkMyAccess',
+        summary: 'Whether you may do something, with the credential that you show.',
+        querystring: Type.Object(
+          { action: plainText, resource: Type.Optional(plainText) },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: accessDecisionSchema }),
+      },
+    },
+    (request, reply) => {
+      const { action, resource } = request.query;
+      return reply.send(authorize(callerOf(request), actionNamed(action), resource));
+    },
+  );
 }
 
 function passwordRoute(app: Http, { principals }: Identity): void {

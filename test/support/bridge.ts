@@ -24,6 +24,8 @@ export interface TestBridge extends Bridge {
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
+  /** For a second bridge on the same database; the URL is empty on the embedded one. */
+  readonly place: { readonly url: string; readonly masterKey: Uint8Array };
   /** `fetch` with the token, from the root of the server. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** Starts another bridge over the same parts, on the port that the first one had. */
@@ -34,6 +36,10 @@ export interface TestBridge extends Bridge {
 export interface TestBridgeOptions {
   readonly graceMs?: number;
   readonly settings?: Partial<IdentitySettings>;
+  /** A clone on the test server where there is one, unless this says embedded. */
+  readonly driver?: Database['driver'];
+  /** Another bridge's database, or a way to it, and what it is sealed with. */
+  readonly on?: { readonly url: string; readonly masterKey: Uint8Array };
 }
 
 /** The floor of hashing, and limits that no test reaches by accident. */
@@ -65,7 +71,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   });
   const flags = { home, bridgePort: 0, shutdownGraceMs: options.graceMs ?? 2_000 };
   const config = loadConfig({ flags, env: {}, cwd: home });
-  const { database, dispose } = await openTestDatabase(home, log);
+  const masterKey = options.on?.masterKey ?? randomBytes(32);
+  const { database, databaseUrl, dispose } = await openTestDatabase(home, log, options);
   const folders = await writeFleet(home);
   const agents = await openRegistry({
     folders: [{ path: folders.agents, shipped: false }],
@@ -92,7 +99,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     database,
     clock: systemClock,
     log,
-    masterKey: randomBytes(32),
+    masterKey,
     ownerToken: testToken,
     publicUrl: publicAddress.url,
     settings: { ...testSettings, ...options.settings },
@@ -121,6 +128,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     url,
     port,
     home,
+    place: { url: databaseUrl, masterKey },
     logged,
     database,
     coordination,
@@ -150,20 +158,23 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   };
 }
 
-/** A clone on the test server, or the embedded database where there is none. */
+/** A clone on the test server, or the embedded database where there is none or it is asked for. */
 async function openTestDatabase(
   home: string,
   log: Log,
-): Promise<{ database: Database; dispose: () => Promise<void> }> {
-  const clone = postgresUnavailable === undefined ? await freshDatabase() : undefined;
+  { driver, on }: TestBridgeOptions,
+): Promise<{ database: Database; databaseUrl: string; dispose: () => Promise<void> }> {
+  const isServer = on === undefined && driver !== 'embedded' && postgresUnavailable === undefined;
+  const clone = isServer ? await freshDatabase() : undefined;
+  const databaseUrl = on?.url ?? clone?.url ?? '';
   const database = await openDatabase({
-    ...(clone === undefined ? {} : { url: clone.url }),
+    url: databaseUrl,
     home,
     poolSize: 5,
     log,
     clock: systemClock,
   });
   const folder = join(import.meta.dirname, '../../migrations');
-  if (clone === undefined) await migrate(database, { folder, log, clock: systemClock });
-  return { database, dispose: async () => await clone?.drop() };
+  if (databaseUrl === '') await migrate(database, { folder, log, clock: systemClock });
+  return { database, databaseUrl, dispose: async () => await clone?.drop() };
 }
