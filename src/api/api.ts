@@ -2,6 +2,7 @@
 import { isIP, type AddressInfo } from 'node:net';
 import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
 import { agentRoutes } from './agent-routes.ts';
+import { apiKeyRoutes } from './api-key-routes.ts';
 import { bridgeRoutes } from './bridge-routes.ts';
 import { createEventStreams } from './event-stream.ts';
 import { createGuard, displayHost } from './guard.ts';
@@ -13,14 +14,22 @@ import { oauthRoutes } from './oauth-routes.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
 import { portHolder } from './port-holder.ts';
+import { principalRoutes } from './principal-routes.ts';
+import { roleRoutes } from './role-routes.ts';
 import { runEventRoutes } from './run-event-routes.ts';
 import { runRoutes } from './run-routes.ts';
+import { securityRoutes } from './security-routes.ts';
+import { selfRoutes } from './self-routes.ts';
+import { sessionRoutes } from './session-routes.ts';
+import { signInRoutes } from './sign-in-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import type { BridgeParts, RouteParts } from './parts.ts';
 
 export type { BridgeParts } from './parts.ts';
 export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
+export type * from './identity-requests.ts';
+export type * from './identity-schemas.ts';
 export type * from './run-schemas.ts';
 export type * from './schemas.ts';
 
@@ -98,7 +107,7 @@ export async function startBridge(options: BridgeParts): Promise<Bridge> {
 /** The OpenAPI document of all routes, without a server: what `docs/reference` is generated from. */
 export async function openapiDocument(version: string): Promise<object> {
   // Routes only keep their parts for when they are called, and nothing is called here.
-  const parts = { version, publicAddress: createPublicAddress('') } as RouteParts;
+  const parts = { version, identity: {}, publicAddress: createPublicAddress('') } as RouteParts;
   const app = createHttp({
     guard: parts.guard,
     identity: parts.identity,
@@ -119,6 +128,13 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   agentRoutes(app, parts);
   runRoutes(app, parts);
   runEventRoutes(app, parts);
+  signInRoutes(app, parts);
+  selfRoutes(app, parts);
+  principalRoutes(app, parts);
+  roleRoutes(app, parts);
+  sessionRoutes(app, parts);
+  apiKeyRoutes(app, parts);
+  securityRoutes(app, parts);
   oauthRoutes(app, parts);
   oauthPageRoutes(app, parts);
   app.get(

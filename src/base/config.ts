@@ -224,8 +224,15 @@ export interface ConfigSources {
   readonly cwd: string;
 }
 
-/** Variables with our prefix that are no settings: the data folder, and what a running attempt is given. */
-const otherVariables = new Set(['CENTURIA_HOME', 'CENTURIA_CACHE', 'CENTURIA_TEST_DATA']);
+/** Variables with our prefix that are no settings of a server: the data folder, and what clients go by. */
+const otherVariables = new Set([
+  'CENTURIA_HOME',
+  'CENTURIA_CACHE',
+  'CENTURIA_TEST_DATA',
+  'CENTURIA_SERVER',
+  'CENTURIA_API_KEY',
+  'CENTURIA_API_KEY_FILE',
+]);
 const attemptPrefix = 'CENTURIA_ATTEMPT';
 
 /**

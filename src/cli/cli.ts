@@ -3,17 +3,23 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { AppError } from '../base/base.ts';
+import { registerAccess } from './access.ts';
 import { registerAgent } from './agent.ts';
 import { registerCompletion } from './completion.ts';
 import { registerConfig } from './config.ts';
 import { createContext, outputFormats, type CliContext, type ProcessFace } from './context.ts';
 import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
+import { registerLogin } from './login.ts';
 import { registerMigrate } from './migrate.ts';
 import { registerPg } from './pg.ts';
+import { registerRole } from './role.ts';
 import { registerRun } from './run.ts';
+import { registerSession } from './session.ts';
 import { registerStatus } from './status.ts';
+import { registerToken } from './token.ts';
 import { registerUp } from './up.ts';
+import { registerUser } from './user.ts';
 import { registerWorkflow } from './workflow.ts';
 
 export type { CliContext, OutputFormat, Terminal } from './context.ts';
@@ -28,6 +34,12 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerRun,
   registerWorkflow,
   registerAgent,
+  registerLogin,
+  registerUser,
+  registerRole,
+  registerToken,
+  registerSession,
+  registerAccess,
   registerDoctor,
   registerMigrate,
   registerPg,
@@ -71,6 +83,10 @@ export function buildProgram(face: ProcessFace): { program: Command; context: Cl
     .option('--home <path>', 'The data folder (CENTURIA_HOME; otherwise the nearest .centuria).')
     .addOption(
       new Option('-o, --output <format>', 'How results are printed.').choices(outputFormats),
+    )
+    .option(
+      '--server <url>',
+      'Work on this server (CENTURIA_SERVER), with your login or CENTURIA_API_KEY.',
     )
     .option('--no-color', 'Print without colours (as NO_COLOR does).')
     .option('-v, --verbose', 'Tell more: error codes, causes, debug lines.')

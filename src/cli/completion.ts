@@ -31,7 +31,7 @@ export type ValueKind =
   | { readonly kind: 'other' };
 
 /** Names that only the server, where it runs, can tell. */
-const askedKinds = ['workflow', 'run', 'agent'] as const;
+const askedKinds = ['workflow', 'run', 'agent', 'principal', 'role'] as const;
 export type Asked = (typeof askedKinds)[number];
 
 /** A shell waits for this on every press of Tab. */
@@ -68,6 +68,10 @@ async function askNames(what: Asked, context: CliContext): Promise<readonly stri
   const call = { signal: AbortSignal.timeout(askTimeoutMs) };
   if (what === 'workflow') return (await client.workflows(call)).items.map(({ name }) => name);
   if (what === 'agent') return (await client.agents(call)).items.map(({ name }) => name);
+  if (what === 'principal') {
+    return (await client.principals({ limit: 500 }, call)).items.map(({ username }) => username);
+  }
+  if (what === 'role') return (await client.roles(call)).items.map(({ name }) => name);
   const { items } = await client.runs({ limit: 30 }, call);
   return ['latest', ...items.map(({ id }) => id.slice(-8))];
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { AppError } from '../base/base.ts';
 import { createClient, type Client } from '../client/client.ts';
 import type { CliContext } from './context.ts';
+import { freshToken } from './credentials.ts';
 
 const serverInfo = Type.Object({
   pid: Type.Integer({ minimum: 1 }),
@@ -27,8 +28,19 @@ export function findServer(home: string): ServerInfo | undefined {
   return Value.Check(serverInfo, content) && isAlive(content.pid) ? content : undefined;
 }
 
-/** Throws `server_not_running`, and `denied` when the token is not ours to read. */
-export function connect(context: Pick<CliContext, 'config'>): Client {
+/**
+ * The client of the server that is meant: the one of `--server` or CENTURIA_SERVER, with an API key or
+ * the stored login; otherwise the one that runs on the data folder, with an API key or the folder's
+ * token. Throws `server_not_running`, and `denied` when the token is not ours to read.
+ */
+export function connect(
+  context: Pick<CliContext, 'config' | 'server' | 'env' | 'cwd' | 'clock'>,
+): Client {
+  const named = serverUrl(context);
+  const key = apiKey(context);
+  if (named !== undefined) {
+    return createClient({ baseUrl: named, token: key ?? (() => freshToken(context, named)) });
+  }
   const { home } = context.config();
   const server = findServer(home);
   if (server === undefined) {
@@ -37,7 +49,57 @@ export function connect(context: Pick<CliContext, 'config'>): Client {
       remedy: 'Start it: centuria up',
     });
   }
-  return createClient({ baseUrl: server.bridgeUrl, token: readToken(home) });
+  return createClient({ baseUrl: server.bridgeUrl, token: key ?? readToken(home) });
+}
+
+/** The server of `--server` or CENTURIA_SERVER without a slash at its end. Throws `usage`. */
+export function serverUrl({ server, env }: Pick<CliContext, 'server' | 'env'>): string | undefined {
+  const given = server ?? (env['CENTURIA_SERVER'] || undefined);
+  if (given === undefined) return undefined;
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  const isPlain =
+    url !== undefined &&
+    (url.protocol === 'http:' || url.protocol === 'https:') &&
+    `${url.username}${url.password}${url.search}${url.hash}` === '';
+  if (isPlain) return url.href.replace(/\/+$/, '');
+  throw new AppError(
+    'usage',
+    `${server === undefined ? 'CENTURIA_SERVER' : '--server'} is no address of a server`,
+    {
+      remedy: 'It looks like https://centuria.example.com: no name, password or query in it.',
+    },
+  );
+}
+
+/** CENTURIA_API_KEY, or what the file in CENTURIA_API_KEY_FILE holds: never a flag, since command lines are public. */
+function apiKey({ env, cwd }: Pick<CliContext, 'env' | 'cwd'>): string | undefined {
+  const key = env['CENTURIA_API_KEY'] || undefined;
+  const file = env['CENTURIA_API_KEY_FILE'] || undefined;
+  if (file === undefined) return key === undefined ? undefined : sane(key, 'CENTURIA_API_KEY');
+  if (key !== undefined) {
+    throw new AppError(
+      'config_invalid',
+      'both CENTURIA_API_KEY and CENTURIA_API_KEY_FILE are set',
+      {
+        remedy: 'Unset one of them.',
+      },
+    );
+  }
+  const where = `CENTURIA_API_KEY_FILE (${file})`;
+  let content: string;
+  try {
+    content = readFileSync(resolve(cwd, file), 'utf8');
+  } catch (cause) {
+    throw new AppError('config_invalid', `${where}: can not be read`, { cause });
+  }
+  return sane(content, where);
+}
+
+/** What can't stand in a header would be repeated by the error of the one who refuses it. */
+function sane(given: string, where: string): string {
+  const key = given.trim();
+  if (/^[\x21-\x7e]+$/.test(key)) return key;
+  throw new AppError('config_invalid', `${where}: is no API key`);
 }
 
 function readToken(home: string): string {

@@ -50,6 +50,8 @@ export interface CliContext {
   readonly clock: Clock;
   readonly format: OutputFormat;
   readonly verbose: boolean;
+  /** The URL of `--server`. */
+  readonly server: string | undefined;
   /** The folder of the program itself: where the shipped agents and workflows are. */
   readonly root: string;
   readonly version: string;
@@ -65,6 +67,7 @@ interface GlobalOptions {
   readonly output?: OutputFormat;
   readonly color?: boolean;
   readonly verbose?: boolean;
+  readonly server?: string;
 }
 
 export function createContext(
@@ -102,6 +105,9 @@ export function createContext(
     },
     get verbose() {
       return options().verbose === true;
+    },
+    get server() {
+      return options().server;
     },
     config: (own = {}) =>
       loadConfig({ flags: { ...own, home: options().home }, env: face.env, cwd: face.cwd }),

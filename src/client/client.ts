@@ -24,9 +24,24 @@ import type {
   WorkflowDefinition,
 } from '../coordination/coordination.ts';
 import { followRun, type FollowOptions } from './follow.ts';
+import { identityClient } from './identity-client.ts';
+import { query } from './query.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export type { FollowOptions } from './follow.ts';
+export type {
+  PageOptions,
+  PrincipalFilter,
+  SecurityEventFilter,
+  SessionFilter,
+} from './identity-client.ts';
+export {
+  awaitDeviceLogin,
+  refreshLogin,
+  startDeviceLogin,
+  type DeviceLogin,
+  type LoginTokens,
+} from './device-login.ts';
 export type ClientOptions = TransportOptions;
 
 export interface StartOptions {
@@ -100,6 +115,8 @@ export function createClient(options: ClientOptions) {
       }
     },
 
+    ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
+
     /** Events of a run as they are appended, each once, until it ends; goes on after a cut connection. */
     follow: (id: string, follow: FollowOptions = {}): AsyncIterable<RunEvent> =>
       followRun(open, `${runPath(id)}/events`, follow),
@@ -121,12 +138,4 @@ function runPath(id: string): string {
 
 function hasEnded({ status }: Pick<RunDetail, 'status'>): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
-}
-
-function query(values: Readonly<Record<string, string | number | undefined>>): string {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(values)) {
-    if (value !== undefined) parameters.set(name, String(value));
-  }
-  return parameters.size === 0 ? '' : `?${parameters}`;
 }

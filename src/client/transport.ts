@@ -3,7 +3,8 @@ import { AppError, errorCodes, type ErrorCode } from '../base/base.ts';
 export interface TransportOptions {
   /** Where the bridge listens, as in `http://127.0.0.1:8081`. */
   readonly baseUrl: string;
-  readonly token: string;
+  /** A credential, or where to get one that counts before each request. */
+  readonly token: string | (() => Promise<string>);
   /** The platform's own unless given. */
   readonly fetch?: typeof globalThis.fetch;
 }
@@ -31,12 +32,13 @@ export function createTransport(options: TransportOptions) {
     body: unknown,
     { signal, idempotencyKey, accepts = [], headers = {} }: RequestOptions,
   ): Promise<Response> => {
+    const credential = typeof token === 'string' ? token : await token();
     let response: Response;
     try {
       response = await send(`${baseUrl}${path}`, {
         method,
         headers: {
-          authorization: `Bearer ${token}`,
+          authorization: `Bearer ${credential}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
           ...headers,
@@ -60,6 +62,7 @@ export function createTransport(options: TransportOptions) {
       request: RequestOptions,
     ): Promise<Answer> {
       const response = await exchange(method, path, body, request);
+      if (response.status === 204) return undefined as Answer;
       try {
         return (await response.json()) as Answer;
       } catch (thrown) {
@@ -96,7 +99,7 @@ function systemCode(thrown: unknown): string | undefined {
   return undefined;
 }
 
-async function problemError(response: Response, baseUrl: string): Promise<AppError> {
+export async function problemError(response: Response, baseUrl: string): Promise<AppError> {
   const document: unknown = await response.json().catch(() => undefined);
   if (!isProblem(document)) return notCenturia(baseUrl, response.status);
   return new AppError(document.code, document.detail, {

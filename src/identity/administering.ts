@@ -19,6 +19,7 @@ import { insertSecurityEvents, selectAccess, type SecurityEventColumns } from '.
 import { assessPrivilege } from './risk.ts';
 
 export type EventType =
+  | 'login_failure'
   | 'token_issued'
   | 'permission_denied'
   | 'rate_limit_exceeded'

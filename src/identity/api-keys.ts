@@ -37,7 +37,6 @@ const usualPerMinute = 1_000;
 /** RFC 4648's base32 in lower case: no two of its characters are taken for one another. */
 const base32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const prefixShape = /^cnt_[a-z2-7]{8}$/;
-const keyShape = /^cnt_[a-z2-7]{8}_[A-Za-z0-9_-]{43}$/;
 
 /** A new key: `cnt_`, 8 characters by which it is shown and looked up, `_`, 256 random bits in base64url. */
 export function newApiKey(): { key: string; prefix: string; hash: Uint8Array } {
@@ -50,11 +49,6 @@ export function newApiKey(): { key: string; prefix: string; hash: Uint8Array } {
 /** The SHA-256 hash that is stored. Fast is enough: nobody guesses 256 random bits. */
 export function apiKeyHash(key: string): Uint8Array {
   return createHash('sha256').update(key).digest();
-}
-
-/** The prefix of a text that could be a key; undefined for any other text. */
-export function apiKeyPrefix(text: string): string | undefined {
-  return keyShape.test(text) ? text.slice(0, 12) : undefined;
 }
 
 export function createApiKeys(parts: Parts): ApiKeys {

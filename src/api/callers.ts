@@ -1,0 +1,53 @@
+/** Who asks, from where, and about whom: what identity's routes read of a request. */
+import type { FastifyRequest } from 'fastify';
+import { AppError } from '../base/base.ts';
+import { maskValue, type Caller, type Origin } from '../identity/identity.ts';
+
+const everyBit = 2n ** 64n - 1n;
+
+/** Whether the credential is narrowed to some of what its principal may do. */
+export function isNarrowed({ within }: Caller): boolean {
+  return maskValue(within) !== everyBit;
+}
+
+/**
+ * For what makes, shows or takes away credentials of the caller himself: with a narrowed or delegated
+ * one, or with an API key, somebody could make himself one that outlives it and may do more.
+ */
+export function assertInPerson(caller: Caller): void {
+  const why =
+    caller.kind === 'api_key'
+      ? 'an API key'
+      : caller.actor !== undefined
+        ? 'a token that somebody else acts with'
+        : isNarrowed(caller)
+          ? 'a credential that is narrowed to some permissions'
+          : undefined;
+  if (why === undefined) return;
+  throw new AppError('denied', `${why} can not change credentials`, {
+    remedy: 'Sign in yourself: in a browser, or with centuria login.',
+  });
+}
+
+export function originOf(request: FastifyRequest): Origin {
+  return { address: request.ip, userAgent: (request.headers['user-agent'] ?? '').slice(0, 512) };
+}
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The principal that a URL names, as identity spells it. An id is no name here: patterns of rights are
+ * about names, and `0*` must not be matched by the id of somebody else.
+ */
+export function nameOf(request: FastifyRequest): string {
+  return spelled((request.params as { readonly name?: unknown }).name);
+}
+
+/** A name of a principal from a URL or body in the one spelling that rights are asked with. */
+export function spelled(given: unknown): string {
+  const name = String(given).normalize('NFKC').toLowerCase();
+  if (!uuid.test(name)) return name;
+  throw new AppError('not_found', `there is no principal named ${name}`, {
+    remedy: 'Give the name: centuria user list shows it beside the id.',
+  });
+}
