@@ -68,6 +68,13 @@ export const revokeApiKey = (
   )
   select * from found`;
 
+/** The sessions that tokens of the key stand on. */
+export const endSessionsOfKey = (prefix: string): Sql<{ session_id: string }> => sql`
+  update user_sessions set is_active = false, ended_at = now(), end_reason = 'its API key was revoked'
+  where is_active and expires_at > now() and login_method = 'api_key:' || ${prefix}::text
+    and user_id = (select user_id from api_keys where key_prefix = ${prefix})
+  returning session_id`;
+
 export const countApiKeys = (userId: string): Sql<{ total: number }> => sql`
   select count(*)::integer as total from api_keys
   where user_id = ${userId}::uuid and revoked_at is null and (expires_at is null or expires_at > now())`;

@@ -8,6 +8,7 @@ import { findPrincipal, giverOf, heldBy, tellOf } from './administering.ts';
 import type { ApiKeyInfo, ApiKeys } from './administration.ts';
 import {
   countApiKeys,
+  endSessionsOfKey,
   insertApiKey,
   revokeApiKey,
   selectApiKeys,
@@ -110,20 +111,23 @@ export function createApiKeys(parts: Parts): ApiKeys {
     async revoke(idOrPrefix, by) {
       const text = idOrPrefix.toLowerCase();
       const [id, prefix] = [isUuid(text) ? text : null, prefixShape.test(text) ? text : null];
-      const revoked = await database.transaction(async (transaction) => {
+      const ended = await database.transaction(async (transaction) => {
         const isName = id !== null || prefix !== null;
         const [found] = isName ? await transaction.query(revokeApiKey(id, prefix)) : [];
         if (found === undefined) throw noKey(idOrPrefix);
-        if (!found.is_new) return found;
+        const key = { prefix: found.key_prefix, sessions: [] };
+        if (!found.is_new) return key;
+        const sessions = await transaction.query(endSessionsOfKey(found.key_prefix));
         await tellOf(transaction, parts, by, {
           type: 'credential_changed',
           severity: 2,
           userId: found.user_id,
           details: { change: 'API key revoked', prefix: found.key_prefix, name: found.name },
         });
-        return found;
+        return { ...key, sessions };
       });
-      applyChange('api_key', revoked.key_prefix);
+      applyChange('api_key', ended.prefix);
+      for (const { session_id: session } of ended.sessions) applyChange('session', session);
     },
   };
 }
