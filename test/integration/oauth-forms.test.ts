@@ -50,6 +50,10 @@ test('the published keys are public', async () => {
 test.for([
   ['grant_type=client_credentials&grant_type=client_credentials', 'invalid_request'],
   ['grant_type=refresh_token&client_id=centuria-cli&client_id=', 'invalid_request'],
+  [
+    'grant_type=refresh_token&client_id=centuria-cli&refresh_token=x&scope=agents.read&scope=runs.read',
+    'invalid_request',
+  ],
   ['grant_type=%zz', 'invalid_request'],
   ['grant_type=%ff', 'invalid_request'],
   ['grant_type=refresh_token&client_id=a%00b', 'invalid_request'],

@@ -269,10 +269,13 @@ test('a client with a wrong secret, another’s, none, or two ways at once is re
   expect(mixed.body['error']).toBe('unauthorized_client');
 });
 
-test('an API key that is revoked gives no tokens', async () => {
+test('an API key that is revoked gives no tokens, and those that it gave end', async () => {
   const { key } = await bridge.principal('former', 'user', ['guest']);
+  const given = await token({ grant_type: 'client_credentials' }, basic('former', key));
+  expect(await status(given.body['access_token'])).toBe(200);
   const owner = await bridge.identity.callers.owner();
   await bridge.identity.apiKeys.revoke(key.slice(0, 12), owner);
+  expect(await status(given.body['access_token'])).toBe(401);
   const answer = await token({ grant_type: 'client_credentials' }, basic('former', key));
   expect(answer).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
 });
