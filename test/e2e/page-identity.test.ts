@@ -1,91 +1,26 @@
 /** The page in a real browser against a real server: signing in, one's account, everybody's access. */
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { TOTP } from 'otpauth';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { browserUnavailable, openBrowser } from '../support/browser.ts';
-import { fleetFiles } from '../support/cli-fleet.ts';
-import { testHome, type Started, type TestHome } from '../support/cli.ts';
+import { browserUnavailable } from '../support/browser.ts';
+import { password, signIn, startPages, title, type Pages } from '../support/pages.ts';
 
-const password = 'violet otter paints the harbour';
 const otherPassword = 'seven lamps over quiet water';
 
 describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavailable ?? ''}`, () => {
-  let browser: Browser;
-  let home: TestHome;
-  let server: Started;
-  let url: string;
-  const opened: BrowserContext[] = [];
-  /** What the browser complained of: a refused request is no complaint, since some tests want one. */
-  const complaints: string[] = [];
-
+  let pages: Pages;
   beforeAll(async () => {
-    const port = await freePort();
-    // By name, since no browser makes a passkey for an address in digits.
-    url = `http://localhost:${port}`;
-    home = await testHome(fleetFiles);
-    const env = { CENTURIA_PUBLIC_URL: url, CENTURIA_BRIDGE_PORT: String(port) };
-    server = home.start(['up'], { env });
-    [browser] = await Promise.all([openBrowser(), server.until('stdout', /serves (http:\S+)/)]);
+    pages = await startPages();
   });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((context) => context.close()));
-    expect(complaints.splice(0)).toEqual([]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    server.child.kill('SIGTERM');
-    const ended = await server.ended;
-    await home.remove();
-    if (ended.status !== 0) throw new Error(`the server ended: ${ended.stderr}`);
-  });
-
-  /** A page of a browser that knows nothing of the others. */
-  async function open(path: string): Promise<Page> {
-    const context = await browser.newContext();
-    context.setDefaultTimeout(20_000);
-    opened.push(context);
-    const page = await context.newPage();
-    page.on('pageerror', ({ message }) => complaints.push(message));
-    page.on('console', (message) => {
-      const isRefusal = message.text().startsWith('Failed to load resource');
-      if (message.type() === 'error' && !isRefusal) complaints.push(message.text());
-    });
-    await page.goto(url + path);
-    return page;
-  }
-
-  async function addUser(name: string, role: string): Promise<void> {
-    const made = await home.cli(['user', 'create', name, '--role', role, '--password-stdin'], {
-      stdin: password,
-    });
-    expect(made.stderr).toBe('');
-    expect(made.status).toBe(0);
-  }
-
-  async function signIn(page: Page, name: string, given = password): Promise<void> {
-    await page.getByLabel('Name', { exact: true }).fill(name);
-    await page.getByLabel('Password', { exact: true }).fill(given);
-    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-  }
-
-  const title = (page: Page, name: string) => page.getByRole('heading', { name, level: 1 });
-
-  /** A new user, signed in at his account. */
-  async function atAccount(name: string, role: string): Promise<Page> {
-    await addUser(name, role);
-    const page = await open('/#/account');
-    await signIn(page, name);
-    await title(page, name).waitFor();
-    return page;
-  }
+  // oxlint-disable-next-line vitest/no-standalone-expect -- Holds for every page that a test opened.
+  afterEach(async () => expect(await pages.closePages()).toEqual([]));
+  afterAll(() => pages.end());
 
   test('where there are no users it says how to make one, and then lets him in where he was', async () => {
-    const page = await open('/#/agents');
+    const page = await pages.open('/#/agents');
     await title(page, 'Nobody can sign in yet').waitFor();
     expect(await page.locator('pre').textContent()).toBe('centuria user create NAME --role admin');
-    await addUser('first', 'admin');
+    await pages.addUser('first', 'admin');
     await page.reload();
     await signIn(page, 'first');
     await title(page, 'Agents').waitFor();
@@ -97,11 +32,11 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('ten wrong passwords lock the name for a while that is counted down, and unlocking ends it', async () => {
-    await addUser('clumsy', 'guest');
-    const page = await open('/');
+    await pages.addUser('clumsy', 'guest');
+    const page = await pages.open('/');
     const submit = page.locator('form[data-form=password] [type=submit]');
     for (let tries = 0; tries < 10; tries += 1) {
-      const answered = page.waitForResponse(`${url}/api/v1/login`);
+      const answered = page.waitForResponse(`${pages.url}/api/v1/login`);
       await signIn(page, 'clumsy', `wrong password ${tries}`);
       await answered;
       await page
@@ -114,7 +49,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
     await page.getByText('Too many wrong passwords for this name').waitFor();
     expect(await submit.textContent()).toMatch(/^Sign in in \d/);
     expect(await submit.isDisabled()).toBe(true);
-    expect((await home.cli(['user', 'unlock', 'clumsy'])).status).toBe(0);
+    expect((await pages.home.cli(['user', 'unlock', 'clumsy'])).status).toBe(0);
     await page.reload();
     await signIn(page, 'clumsy');
     await title(page, 'No run yet').waitFor();
@@ -122,7 +57,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('an authenticator is set up by its secret, asked for afterwards, and stood in for by a recovery code', async () => {
-    const page = await atAccount('tara', 'guest');
+    const page = await pages.atAccount('tara', 'guest');
     await page.getByRole('button', { name: 'Set up' }).click();
     await page.getByRole('img', { name: 'QR code' }).waitFor();
     const secret = (await page.locator('form[data-form=confirm-totp] .mono').textContent()) ?? '';
@@ -159,7 +94,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('a passkey is added, signs in without a password, and is removed', async () => {
-    const page = await atAccount('petra', 'guest');
+    const page = await pages.atAccount('petra', 'guest');
     await addAuthenticator(page);
     await page.getByLabel('Name of a new one').fill('This laptop');
     await page.getByRole('button', { name: 'Add a passkey' }).click();
@@ -177,15 +112,15 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('at an address in digits it says why there are no passkeys', async () => {
-    const page = await open('/');
-    await page.goto(url.replace('localhost', '127.0.0.1'));
-    await page.getByText(`Passkeys work at ${url}.`).waitFor();
+    const page = await pages.open('/');
+    await page.goto(pages.url.replace('localhost', '127.0.0.1'));
+    await page.getByText(`Passkeys work at ${pages.url}.`).waitFor();
     expect(await page.getByRole('button', { name: /passkey/ }).count()).toBe(0);
   });
 
   test('a changed password ends the other sessions, and a wrong present one ends nothing', async () => {
-    const page = await atAccount('pam', 'guest');
-    const elsewhere = await open('/#/account');
+    const page = await pages.atAccount('pam', 'guest');
+    const elsewhere = await pages.open('/#/account');
     await signIn(elsewhere, 'pam');
     await title(elsewhere, 'pam').waitFor();
 
@@ -210,7 +145,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('an API key works within its scope until it is revoked, and is shown once', async () => {
-    const page = await atAccount('kay', 'admin');
+    const page = await pages.atAccount('kay', 'admin');
     await page.getByText('Make a key').click();
     const form = page.locator('form[data-form=create-key]');
     await form.getByLabel('Name', { exact: true }).fill('nightly');
@@ -220,7 +155,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
     await form.getByRole('button', { name: 'Make key' }).click();
     const key = (await page.locator('#once').textContent()) ?? '';
     const ask = async (path: string) =>
-      (await fetch(url + path, { headers: { authorization: `Bearer ${key}` } })).status;
+      (await fetch(pages.url + path, { headers: { authorization: `Bearer ${key}` } })).status;
     expect(await ask('/api/v1/runs')).toBe(200);
     expect(await ask('/api/v1/principals')).toBe(403);
     await page.getByRole('button', { name: 'Revoke' }).click();
@@ -233,11 +168,13 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
     await page.reload();
     await title(page, 'kay').waitFor();
     expect(await page.content()).not.toContain(key);
+    const ids = await page.evaluate('[...document.querySelectorAll("[id]")].map(({ id }) => id)');
+    expect(ids).toEqual([...new Set(ids as string[])]);
   });
 
   test('signing out everywhere else leaves this browser signed in and shows the other the way in', async () => {
-    const page = await atAccount('sam', 'guest');
-    const elsewhere = await open('/#/runs');
+    const page = await pages.atAccount('sam', 'guest');
+    const elsewhere = await pages.open('/#/runs');
     await signIn(elsewhere, 'sam');
     await title(elsewhere, 'No run yet').waitFor();
     await page.reload();
@@ -248,11 +185,11 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('an administrator finds somebody, gives a role until a day, disables and enables him', async () => {
-    await addUser('victim', 'guest');
-    const page = await atAccount('boss', 'admin');
+    await pages.addUser('victim', 'guest');
+    const page = await pages.atAccount('boss', 'admin');
     await page.getByRole('link', { name: 'Access' }).click();
     await page.getByRole('searchbox').fill('vict');
-    expect(new URL(page.url()).hash).toBe('#/access?q=vict');
+    await page.waitForURL(`${pages.url}/#/access?q=vict`);
     await page.getByRole('link', { name: 'victim' }).click();
     await page.getByText('everywhere, role guest by read').first().waitFor();
     await page.getByLabel('Give a role').selectOption('monitor');
@@ -260,7 +197,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
     await page.getByRole('button', { name: 'Give', exact: true }).click();
     await page.getByText('role monitor by monitor').first().waitFor();
 
-    const his = await open('/#/runs');
+    const his = await pages.open('/#/runs');
     await signIn(his, 'victim');
     await title(his, 'No run yet').waitFor();
     await page.getByRole('button', { name: 'Disable' }).click();
@@ -275,16 +212,16 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('who may look but change nothing sees why, and who may not look sees what he lacks', async () => {
-    const page = await atAccount('gwen', 'guest');
-    await page.goto(`${url}/#/access`);
+    const page = await pages.atAccount('gwen', 'guest');
+    await page.goto(`${pages.url}/#/access`);
     await page.getByText('You lack the permission users.read').waitFor();
-    await page.goto(`${url}/#/access/first`);
+    await page.goto(`${pages.url}/#/access/first`);
     await page.getByText('denied').waitFor();
     expect(await page.getByRole('link', { name: 'Access' }).count()).toBe(0);
 
-    expect((await home.cli(['role', 'create', 'lookers'])).status).toBe(0);
-    expect((await home.cli(['role', 'allow', 'lookers', 'users.read'])).status).toBe(0);
-    expect((await home.cli(['user', 'grant', 'gwen', 'lookers'])).status).toBe(0);
+    expect((await pages.home.cli(['role', 'create', 'lookers'])).status).toBe(0);
+    expect((await pages.home.cli(['role', 'allow', 'lookers', 'users.read'])).status).toBe(0);
+    expect((await pages.home.cli(['user', 'grant', 'gwen', 'lookers'])).status).toBe(0);
     await page.reload();
     await page.getByText('You can look, and change nothing').waitFor();
     expect(await page.getByRole('button', { name: 'Disable' }).isDisabled()).toBe(true);
@@ -292,7 +229,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('a link that was used says so and offers the way in', async () => {
-    const page = await open('/login?code=used');
+    const page = await pages.open('/login?code=used');
     await page.getByText('The link was used already').waitFor();
     await signIn(page, 'first');
     await title(page, 'No run yet').waitFor();
@@ -300,15 +237,15 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
   });
 
   test('nothing is wider than the screen of a phone, and everything is reached by the keyboard', async () => {
-    const page = await atAccount('mobi', 'admin');
+    const page = await pages.atAccount('mobi', 'admin');
     await page.setViewportSize({ width: 320, height: 640 });
     for (const view of ['account', 'access', 'access/mobi', 'events', 'runs', 'agents']) {
-      await page.goto(`${url}/#/${view}`);
+      await page.goto(`${pages.url}/#/${view}`);
       await page.locator('main h1').first().waitFor();
       const wide = await page.evaluate('document.documentElement.scrollWidth');
       expect({ view, wide }).toEqual({ view, wide: 320 });
     }
-    await page.goto(`${url}/#/account`);
+    await page.goto(`${pages.url}/#/account`);
     await page.getByLabel('Present password').focus();
     await page.keyboard.type(password);
     await page.keyboard.press('Tab');
@@ -332,14 +269,4 @@ async function addAuthenticator(page: Page): Promise<void> {
       automaticPresenceSimulation: true,
     },
   });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

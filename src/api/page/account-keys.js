@@ -71,7 +71,7 @@ export function keySection({ me, keys, permissions }, ui) {
         {},
         field(
           'Name',
-          { name: 'name', maxlength: 100, required: '', autocomplete: 'off' },
+          { id: 'key-name', name: 'name', maxlength: 100, required: '', autocomplete: 'off' },
           'What it is for, so that you know later which one to revoke.',
         ),
         scopeChoice(me, permissions),

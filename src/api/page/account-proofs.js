@@ -222,6 +222,7 @@ export function passkeyPart({ passkeys, barred }, ui) {
           ui,
           { class: 'inline' },
           field('Name of a new one', {
+            id: 'passkey-name',
             name: 'name',
             maxlength: 100,
             required: '',

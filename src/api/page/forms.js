@@ -1,8 +1,8 @@
 import { h } from './dom.js';
 
-/** A labelled input with a hint below it. `attributes` are those of the input. */
+/** A labelled input with a hint below it. `attributes` are those of the input; its name is its id unless given. */
 export function field(label, attributes, hint) {
-  const id = `field-${attributes.name}`;
+  const id = attributes.id ?? `field-${attributes.name}`;
   const tag = attributes.options === undefined ? 'input' : 'select';
   const { options, ...own } = attributes;
   return h(
