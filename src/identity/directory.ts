@@ -36,11 +36,7 @@ export interface Directory {
   readonly revokedCount: number;
 }
 
-export function createDirectory(
-  database: Database,
-  clock: Clock,
-  shared: SharedCache | undefined,
-): Directory {
+export function createDirectory(database: Database, clock: Clock, shared?: SharedCache): Directory {
   // Without Redis this process is all there is to ask.
   const through: SharedCache['through'] = shared?.through ?? ((_key, load) => load());
 

@@ -41,7 +41,7 @@ export async function openIdentity(driver: Database['driver']): Promise<Identity
 }
 
 function partsOn(database: Database, masterKey: Uint8Array, changes: string[]): Parts {
-  const directory = createDirectory(database, systemClock, undefined);
+  const directory = createDirectory(database, systemClock);
   const sealer = createSealer(masterKey);
   return {
     database,
