@@ -2,6 +2,7 @@ import type { AgentDefinition, AgentRegistry, AgentStatus } from '../agents/agen
 import { AppError, newId, suggest, type Clock } from '../base/base.ts';
 import { answers } from './answers.ts';
 import { sendTagged } from './etag.ts';
+import { mayRead, namedInPath } from './callers.ts';
 import type { Http } from './http.ts';
 import type { RouteParts } from './parts.ts';
 import { leftSignal } from './left.ts';
@@ -13,7 +14,6 @@ import {
   invokeSchema,
   type InvocationAnswer,
 } from './schemas.ts';
-import { mayRead, namedInPath } from './may.ts';
 import { idempotencyHeader, nameParam } from './parameters.ts';
 
 /** Agents: their definitions, states and problems, and calling one by hand. */

@@ -2,13 +2,12 @@ import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
 import type { ApiKeyInfo, Caller, Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { assertInPerson, nameOf } from './callers.ts';
+import { assertInPerson, callerOf, nameOf } from './callers.ts';
 import type { Http } from './http.ts';
 import { apiKeyRequestSchema, page } from './identity-requests.ts';
 import { apiKeyPageSchema, newApiKeySchema } from './identity-schemas.ts';
 import { nameParam, plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
-import { callerOf } from './may.ts';
 
 const querystring = Type.Object(page, { additionalProperties: false });
 const idParam = Type.Object({ id: plainText });

@@ -1,7 +1,14 @@
 /** Who asks, from where, and about whom: what identity's routes read of a request. */
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../base/base.ts';
-import { maskValue, type Caller, type Origin } from '../identity/identity.ts';
+import {
+  assertAllowed,
+  authorize,
+  maskValue,
+  type Action,
+  type Caller,
+  type Origin,
+} from '../identity/identity.ts';
 
 const everyBit = 2n ** 64n - 1n;
 
@@ -29,7 +36,8 @@ export function assertInPerson(caller: Caller): void {
   });
 }
 
-export function originOf(request: FastifyRequest): Origin {
+/** Where a request comes from, for limits and events. */
+export function originOf(request: Pick<FastifyRequest, 'ip' | 'headers'>): Origin {
   return { address: request.ip, userAgent: (request.headers['user-agent'] ?? '').slice(0, 512) };
 }
 
@@ -55,4 +63,33 @@ export function spelled(given: unknown): string {
   throw new AppError('not_found', `there is no principal named ${name}`, {
     remedy: 'Give the name: centuria user list shows it beside the id.',
   });
+}
+
+/** The resource of routes whose address ends in a name. */
+export function namedInPath({ params }: FastifyRequest): string | undefined {
+  return (params as { readonly name?: string }).name;
+}
+
+/** Who asks, on a route that is not open. */
+export function callerOf(request: Pick<FastifyRequest, 'caller'>): Caller {
+  if (request.caller !== undefined) return request.caller;
+  throw new Error('the route is open and asks who is there');
+}
+
+/** For lists: whether this item is the caller's to see. */
+export function mayRead(
+  request: Pick<FastifyRequest, 'caller'>,
+  action: Action,
+  resource: string,
+): boolean {
+  return authorize(callerOf(request), action, resource).allowed;
+}
+
+/** For what is known only after the body or the row was read. Throws `denied`. */
+export function assertMay(
+  request: Pick<FastifyRequest, 'caller'>,
+  action: Action,
+  resource: string,
+): void {
+  assertAllowed(callerOf(request), action, resource);
 }

@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { AppError, type Clock } from '../base/base.ts';
-import type { Caller, Credential, Identity, Origin } from '../identity/identity.ts';
+import type { Caller, Credential, Identity } from '../identity/identity.ts';
+import { originOf } from './callers.ts';
 
 /** What the guard reads of a request. */
 export interface Asked {
@@ -27,7 +28,6 @@ export interface Guard {
    * browser's request from another page.
    */
   whoAsks(asked: Asked): Caller | Promise<Caller>;
-  originOf(asked: Asked): Origin;
   /** A code that opens one browser session of the owner once, within five minutes. At most 20 wait; the oldest gives way. */
   loginCode(): string;
   /** The `Set-Cookie` value of a new session; undefined when the code is unknown, used or too old. */
@@ -68,12 +68,10 @@ export function createGuard({ identity, host, port, publicUrl, clock }: GuardOpt
 
     whoAsks(asked) {
       const credential = credentialOf(asked, cookieName(), publicUrl);
-      const caller = identity.callers.whoIs(credential, guard.originOf(asked));
+      const caller = identity.callers.whoIs(credential, originOf(asked));
       if (caller instanceof Promise) return caller.then((known) => within(known, asked, publicUrl));
       return caller.audience === undefined ? caller : within(caller, asked, publicUrl);
     },
-
-    originOf: ({ ip, headers }) => ({ address: ip, userAgent: headers['user-agent'] ?? '' }),
 
     loginCode: () => codes.create(),
 
@@ -81,7 +79,7 @@ export function createGuard({ identity, host, port, publicUrl, clock }: GuardOpt
       if (!codes.take(code)) return undefined;
       const { access } = await identity.callers.owner();
       const tokens = await identity.signIn.open(access.userId, 'login_link', {
-        ...guard.originOf(asked),
+        ...originOf(asked),
         as: 'browser',
       });
       return guard.sessionCookie(tokens.accessToken, tokens.expiresInSeconds);

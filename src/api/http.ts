@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { AppError, type Log } from '../base/base.ts';
@@ -11,6 +12,8 @@ import {
   type Caller,
   type Identity,
 } from '../identity/identity.ts';
+import { originOf } from './callers.ts';
+import { createFastAccess, type FastAnswer } from './fast-access.ts';
 import type { Guard } from './guard.ts';
 import { presentable, problemDocument, problemMediaType } from './problem.ts';
 import { parseJsonBody, setUpValidation } from './validate.ts';
@@ -67,7 +70,7 @@ export function createHttp(parts: HttpParts) {
   app.server.on('checkExpectation', (request, response) => {
     app.server.emit('request', request, response);
   });
-  app.server.on('request', ({ socket }, response) => {
+  answerFirst(app.server, createFastAccess({ ...parts, commonHeaders }), (socket, response) => {
     answering.add(socket);
     response.on('close', () => answering.delete(socket));
   });
@@ -80,6 +83,21 @@ export function createHttp(parts: HttpParts) {
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
   setUpNotFound(app);
   return app;
+}
+
+/** Lets `fast` answer before the framework, and tells of the requests that go to it. */
+function answerFirst(
+  server: Server,
+  fast: FastAnswer,
+  onUsual: (socket: object, response: ServerResponse) => void,
+): void {
+  const usual = server.listeners('request') as RequestListener[];
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    if (fast(request, response)) return;
+    onUsual(request.socket, response);
+    for (const listener of usual) listener.call(server, request, response);
+  });
 }
 
 export type Http = ReturnType<typeof createHttp>;
@@ -188,7 +206,7 @@ function receive(
 function admit(
   request: FastifyRequest,
   caller: Caller,
-  { guard, identity }: HttpParts,
+  { identity }: HttpParts,
 ): undefined | Promise<undefined> {
   request.caller = caller;
   const { action, resource, some } = request.routeOptions.config;
@@ -198,21 +216,17 @@ function admit(
     if (!decision.allowed) throw deniedError(caller, action, on, decision);
   }
   if (caller.limit === undefined) return undefined;
-  return identity.limits.caller(caller, guard.originOf(request));
+  return identity.limits.caller(caller, originOf(request));
 }
 
 /** Refusals are told to whoever watches over security, wherever in a route they were found. */
-function recordDenial(
-  error: AppError,
-  request: FastifyRequest,
-  { guard, identity }: HttpParts,
-): void {
+function recordDenial(error: AppError, request: FastifyRequest, { identity }: HttpParts): void {
   const { action, resource } = error.details;
   if (error.code !== 'denied' || request.caller === undefined) return;
   if (typeof action !== 'string' || !isAction(action)) return;
   const on = typeof resource === 'string' ? resource : undefined;
   const decision = { allowed: false, reason: error.message };
-  identity.events.denied(request.caller, action, on, decision, guard.originOf(request));
+  identity.events.denied(request.caller, action, on, decision, originOf(request));
 }
 
 function answerError(
@@ -222,7 +236,8 @@ function answerError(
   reply: FastifyReply,
 ): FastifyReply {
   const error = presentable(thrown);
-  if (error.status >= 500) {
+  // What can't be reached now is no defect; it stands in the line of the request.
+  if (error.status >= 500 && error.code !== 'unavailable') {
     parts.log.error({ requestId: request.id, path: pathOf(request), err: error }, 'request failed');
   }
   recordDenial(error, request, parts);

@@ -1,8 +1,8 @@
 /** What the pages ask for people: letting devices and programs in, and which programs there are. */
 import { Type } from 'typebox';
 import { answers } from './answers.ts';
+import { callerOf, originOf } from './callers.ts';
 import type { Http } from './http.ts';
-import { callerOf } from './may.ts';
 import { queryOf, readParameters, unchecked } from './oauth-forms.ts';
 import {
   authorizationDecision,
@@ -68,7 +68,7 @@ function questionRoutes(app: Http, { identity }: RouteParts): void {
   );
 }
 
-function deviceRoutes(app: Http, { identity, guard }: RouteParts): void {
+function deviceRoutes(app: Http, { identity }: RouteParts): void {
   app.get(
     '/api/v1/device/:code',
     {
@@ -83,7 +83,7 @@ function deviceRoutes(app: Http, { identity, guard }: RouteParts): void {
       },
     },
     (request) =>
-      identity.oauth.devices.look(request.params.code, callerOf(request), guard.originOf(request)),
+      identity.oauth.devices.look(request.params.code, callerOf(request), originOf(request)),
   );
   app.post(
     '/api/v1/device/:code',
@@ -101,7 +101,7 @@ function deviceRoutes(app: Http, { identity, guard }: RouteParts): void {
     async (request, reply) => {
       const { approve } = request.body;
       const { code } = request.params;
-      const origin = guard.originOf(request);
+      const origin = originOf(request);
       await identity.oauth.devices.decide(code, approve, callerOf(request), origin);
       return reply.code(204).send();
     },

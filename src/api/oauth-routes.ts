@@ -1,4 +1,5 @@
 /** OAuth 2.1 over HTTP: what clients call. What pages ask for people is in oauth-page-routes.ts. */
+import { originOf } from './callers.ts';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
@@ -74,16 +75,18 @@ function metadataRoutes(app: Http, { identity }: RouteParts): void {
   );
 }
 
-function clientRoutes(app: Http, parts: RouteParts): void {
-  const { identity, guard } = parts;
-  const form = { consumes: [formType], tags: ['oauth'], security: [] };
-  const requestOf = (request: FastifyRequest): ClientRequest => ({
+function requestOf(request: FastifyRequest): ClientRequest {
+  return {
     parameters: formOf(request),
     authorization: request.headers.authorization,
     proof: proofOf(request),
-    origin: guard.originOf(request),
-  });
+    origin: originOf(request),
+  };
+}
 
+function clientRoutes(app: Http, parts: RouteParts): void {
+  const { identity } = parts;
+  const form = { consumes: [formType], tags: ['oauth'], security: [] };
   app.post(
     '/oauth/token',
     {
@@ -165,13 +168,13 @@ async function introspect(
 async function introspecting(
   request: FastifyRequest,
   client: ClientRequest,
-  { identity, guard }: RouteParts,
+  { guard, identity }: RouteParts,
 ): Promise<Caller> {
   const isDoor = /^(bearer|dpop) /i.test(client.authorization ?? '');
   const caller = isDoor ? await guard.whoAsks(request) : await identity.oauth.clientCaller(client);
   if (caller === undefined) throw oauthError('invalid_client', 'a credential is needed');
   // A client's secret was counted as it was looked at.
-  if (isDoor) await identity.limits.caller(caller, guard.originOf(request));
+  if (isDoor) await identity.limits.caller(caller, originOf(request));
   return caller;
 }
 

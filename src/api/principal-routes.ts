@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
 import { assertAllowed, type Caller, type Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { assertInPerson, nameOf, spelled, spelledRole } from './callers.ts';
+import { assertInPerson, callerOf, nameOf, spelled, spelledRole } from './callers.ts';
 import type { Http } from './http.ts';
 import {
   newPasswordSchema,
@@ -15,7 +15,6 @@ import { passkeyListSchema, principalPageSchema, principalSchema } from './ident
 import { nameParam, plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { oneOf } from './schema-terms.ts';
-import { callerOf } from './may.ts';
 
 const tags = ['principals'];
 const reading = { action: 'users.read', resource: nameOf } as const;

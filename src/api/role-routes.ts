@@ -8,7 +8,7 @@ import {
   type Identity,
 } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { nameOf, spelled, spelledRole } from './callers.ts';
+import { callerOf, nameOf, spelled, spelledRole } from './callers.ts';
 import { sendTagged } from './etag.ts';
 import type { Http } from './http.ts';
 import { newRoleSchema } from './identity-requests.ts';
@@ -23,7 +23,6 @@ import {
 } from './identity-schemas.ts';
 import { nameParam, plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
-import { callerOf } from './may.ts';
 
 const tags = ['roles'];
 const roleOf = ({ params }: { params: unknown }): string =>

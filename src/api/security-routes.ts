@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { answers } from './answers.ts';
-import { assertInPerson } from './callers.ts';
+import { assertInPerson, callerOf } from './callers.ts';
 import type { Http } from './http.ts';
 import { page, rotateKeysSchema } from './identity-requests.ts';
 import {
@@ -11,7 +11,6 @@ import {
 import { plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { time } from './schema-terms.ts';
-import { callerOf } from './may.ts';
 
 const tags = ['security'];
 

@@ -9,7 +9,7 @@ import {
   type Identity,
 } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { assertInPerson, isNarrowed, originOf } from './callers.ts';
+import { assertInPerson, callerOf, isNarrowed, originOf } from './callers.ts';
 import type { Http } from './http.ts';
 import {
   codeSchema,
@@ -29,7 +29,6 @@ import {
 } from './identity-schemas.ts';
 import { plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
-import { callerOf } from './may.ts';
 
 const tags = ['me'];
 const config = { action: 'self' } as const;

@@ -2,13 +2,12 @@ import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
 import { assertAllowed, type Caller, type Identity } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { assertInPerson, nameOf, spelled } from './callers.ts';
+import { assertInPerson, callerOf, nameOf, spelled } from './callers.ts';
 import type { Http } from './http.ts';
 import { page } from './identity-requests.ts';
 import { endedSessionsSchema, sessionPageSchema } from './identity-schemas.ts';
 import { nameParam, plainText } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
-import { callerOf } from './may.ts';
 
 const tags = ['sessions'];
 const idParam = Type.Object({ id: plainText });
