@@ -47,7 +47,7 @@ describe.skipIf(browserUnavailable !== undefined)(`in a browser${browserUnavaila
     }
     if (!(await submit.isDisabled())) await signIn(page, 'clumsy');
     await page.getByText('Too many wrong passwords for this name').waitFor();
-    expect(await submit.textContent()).toMatch(/^Sign in in \d/);
+    expect(await submit.textContent()).toMatch(/^Try again in \d/);
     expect(await submit.isDisabled()).toBe(true);
     expect((await pages.home.cli(['user', 'unlock', 'clumsy'])).status).toBe(0);
     await page.reload();

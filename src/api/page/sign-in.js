@@ -27,7 +27,7 @@ export function signInView(why, onSignedIn) {
       const seconds = error.details?.retryAfterSeconds;
       if (error.code === 'limit_exceeded' && seconds !== undefined) {
         login.waitUntil = Date.now() + seconds * 1000;
-        error.remedy = `Try again at ${new Date(login.waitUntil).toLocaleTimeString()}. An administrator can unlock the name sooner: centuria user unlock NAME`;
+        error.remedy = `Try again at ${new Date(login.waitUntil).toLocaleTimeString()}. An administrator can unlock the name sooner: centuria user unlock NAME.`;
       }
       if (login.step !== 'password' && /took too long|not begun/.test(error.message)) restart();
       throw error;
@@ -184,8 +184,11 @@ function factorStep(login, ui) {
 
 function waitingSubmit(text, { waitUntil }, ui) {
   const ms = waitUntil - Date.now();
-  if (ms > 0)
-    return submit(`${text} in ${duration(Math.ceil(ms / 1000) * 1000)}`, { disabled: '' });
+  if (ms > 0) {
+    const seconds = Math.ceil(ms / 1000);
+    const rest = seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
+    return submit(`Try again in ${rest}`, { disabled: '' });
+  }
   return submit(ui.busy === undefined ? text : 'One moment …');
 }
 
