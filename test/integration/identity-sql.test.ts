@@ -39,6 +39,11 @@ for (const driver of drivers) {
     const authenticate = (name: string | null, given: string | null) =>
       query<Authenticated>`select * from authenticate_user(${name}, ${given})`;
 
+    const locks = () => query<{ failed_attempts: number; lockouts: number; seconds: number }>`
+      select failed_attempts, lockouts,
+        round(extract(epoch from locked_until - last_failed_at))::integer as seconds
+      from login_attempts order by username`;
+
     test('authenticate_user verifies, by the name in any spelling, and tells what was asked for', async () => {
       await withPassword('alice');
       for (const name of ['alice', 'ALICE', 'ａｌｉｃｅ']) {
@@ -74,10 +79,6 @@ for (const driver of drivers) {
         for (let tries = 1; tries <= 10; tries += 1) await authenticate(name, 'wrong');
         expect(await authenticate(name, hash)).toEqual([]);
       }
-      const locks = () => query<{ failed_attempts: number; lockouts: number; seconds: number }>`
-        select failed_attempts, lockouts,
-          round(extract(epoch from locked_until - last_failed_at))::integer as seconds
-        from login_attempts order by username`;
       expect(await locks()).toEqual([
         { failed_attempts: 10, lockouts: 1, seconds: 60 },
         { failed_attempts: 10, lockouts: 1, seconds: 60 },
