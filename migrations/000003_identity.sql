@@ -334,7 +334,7 @@ begin
 end
 $$;
 
-create trigger users_changed after update of status, username, kind or delete on users
+create trigger users_changed after update of status, username, kind, must_change_password or delete on users
   for each row execute function identity_changed('user', 'user_id');
 create trigger user_roles_changed after insert or update or delete on user_roles
   for each row execute function identity_changed('user', 'user_id');
@@ -416,22 +416,31 @@ create view user_permissions_mv as
     ), 0) as permission_bitmask
   from users u;
 
--- Whether the user may do everything that the mask asks, on a resource written as `type/name`.
+-- Whether the user may do everything that the mask asks, on a resource written as `type/name`. A wide
+-- bit asks what it means for the type: READ of `users/bob` is users.read, which nobody has by reading
+-- alone. A bit of another type is not granted on the resource.
 create function check_permission(for_user uuid, resource text, mask bigint) returns boolean
 language sql stable as $$
-  with granted as (
+  with place as (
+    select coalesce(split_part(resource, '/', 1), '') as type,
+      substr(resource, length(split_part(resource, '/', 1)) + 2) as name
+  ), granted as (
     select coalesce(bit_or(g.permission_value), 0) as bits
-    from user_grants g
+    from place, user_grants g
     where g.user_id = for_user
-      and (g.resource_pattern = '*' or (
-        g.resource_type = split_part(resource, '/', 1)
-        and matches_resource(g.resource_pattern, substr(resource, length(split_part(resource, '/', 1)) + 2))))
+      and (g.resource_pattern = '*'
+        or (g.resource_type = place.type and matches_resource(g.resource_pattern, place.name)))
   )
   select coalesce(bool_and(
-    granted.bits & ((1::bigint << asked.bit) | coalesce(known.implied_by, 0)) <> 0), false)
-  from granted
+    (place.type = '' or asked.bit < 6 or split_part(known.action, '.', 1) = place.type or known.action is null)
+    and granted.bits & (
+      (1::bigint << coalesce(narrow.bit, asked.bit)) | coalesce(narrow.implied_by, known.implied_by, 0)) <> 0
+  ), false)
+  from place
+  cross join granted
   cross join generate_series(0, 63) as asked (bit)
   left join permission_bits known on known.bit = asked.bit
+  left join permission_bits narrow on asked.bit < 6 and narrow.action = place.type || '.' || known.action
   where mask & (1::bigint << asked.bit) <> 0
 $$;
 

@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 ed58983d9378092659dd4b10a64eefdd1d9c80f812ccb0a42e04c67d30cf265e.
+-- Of sources with SHA-256 43ea2a5ceb66f85df2fcb6f8a36ce1355133131a879760b91ab01934032ed7e1.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -42,19 +42,26 @@ CREATE OR REPLACE FUNCTION public.check_permission(for_user uuid, resource text,
  LANGUAGE sql
  STABLE
 AS $function$
-  with granted as (
+  with place as (
+    select coalesce(split_part(resource, '/', 1), '') as type,
+      substr(resource, length(split_part(resource, '/', 1)) + 2) as name
+  ), granted as (
     select coalesce(bit_or(g.permission_value), 0) as bits
-    from user_grants g
+    from place, user_grants g
     where g.user_id = for_user
-      and (g.resource_pattern = '*' or (
-        g.resource_type = split_part(resource, '/', 1)
-        and matches_resource(g.resource_pattern, substr(resource, length(split_part(resource, '/', 1)) + 2))))
+      and (g.resource_pattern = '*'
+        or (g.resource_type = place.type and matches_resource(g.resource_pattern, place.name)))
   )
   select coalesce(bool_and(
-    granted.bits & ((1::bigint << asked.bit) | coalesce(known.implied_by, 0)) <> 0), false)
-  from granted
+    (place.type = '' or asked.bit < 6 or split_part(known.action, '.', 1) = place.type or known.action is null)
+    and granted.bits & (
+      (1::bigint << coalesce(narrow.bit, asked.bit)) | coalesce(narrow.implied_by, known.implied_by, 0)) <> 0
+  ), false)
+  from place
+  cross join granted
   cross join generate_series(0, 63) as asked (bit)
   left join permission_bits known on known.bit = asked.bit
+  left join permission_bits narrow on asked.bit < 6 and narrow.action = place.type || '.' || known.action
   where mask & (1::bigint << asked.bit) <> 0
 $function$;
 
@@ -587,7 +594,7 @@ create table users (
   constraint users_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._@+-]{0,62}$'::text)),
   constraint users_username_key UNIQUE (username)
 );
-CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, username, kind ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
+CREATE TRIGGER users_changed AFTER DELETE OR UPDATE OF status, username, kind, must_change_password ON public.users FOR EACH ROW EXECUTE FUNCTION identity_changed('user', 'user_id');
 CREATE TRIGGER users_truncated AFTER TRUNCATE ON public.users FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
 create table workers (

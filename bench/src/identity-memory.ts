@@ -53,6 +53,7 @@ function callerWith(everywhere: Access['everywhere'], grants: Access['grants']):
       username: 'bench',
       kind: 'user',
       roles: ['guest'],
+      mustChangePassword: false,
       roleLevel: 5,
       everywhere,
       bitmask: everywhere,

@@ -26,6 +26,7 @@ function callerWith(access: Partial<Access>, within: Mask = allBits): Caller {
       kind: 'user',
       roles: ['reviewer'],
       roleLevel: 3,
+      mustChangePassword: false,
       everywhere: noBits,
       bitmask: noBits,
       grants: [],
@@ -100,6 +101,13 @@ test('nothing is allowed by rights that were taken back or have expired', () => 
   expect(authorize(expired, 'read').allowed).toBe(false);
   const later = callerWith({ everywhere: allBits, validUntilMs: Date.now() + 60_000 });
   expect(authorize(later, 'read').allowed).toBe(true);
+});
+
+test('who must change the password may do nothing before, and keys of programs go on', () => {
+  const caller = callerWith({ everywhere: allBits, mustChangePassword: true });
+  expect(authorize(caller, 'agents.read').reason).toBe('its password must be changed first');
+  expect(authorize({ ...caller, kind: 'token' }, 'agents.read').allowed).toBe(false);
+  expect(authorize({ ...caller, kind: 'api_key' }, 'agents.read').allowed).toBe(true);
 });
 
 test('the bits of the registry are what they were: a bit never gets another meaning', () => {

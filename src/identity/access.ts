@@ -20,6 +20,8 @@ export interface Access {
   readonly roles: readonly string[];
   /** `agent_role_t` of the strongest role; guest without any. */
   readonly roleLevel: number;
+  /** Whoever signed in with it may do nothing before the password is another one. */
+  readonly mustChangePassword: boolean;
   /** Granted on every resource, with what the wide bits imply. */
   readonly everywhere: Mask;
   /** The same without what is implied: what a token's `permissions` claim tells the C face. */
@@ -70,6 +72,9 @@ export function authorize(caller: Caller, action: Action, resource?: string): De
   const { access, within } = caller;
   const bit = masks[action];
   if (!access.isCurrent) return denial('its rights have just changed');
+  if (access.mustChangePassword && (caller.kind === 'session' || caller.kind === 'token')) {
+    return denial('its password must be changed first');
+  }
   if (access.validUntilMs !== Infinity && access.validUntilMs <= Date.now()) {
     return denial('a role has just expired');
   }
@@ -116,17 +121,23 @@ export function deniedError(
 }
 
 function bySomeGrant(caller: Caller, bit: Mask, resource: string | undefined): Decision {
-  const { grants, roles } = caller.access;
-  const held = grants.filter(({ mask }) => holds(mask, bit));
-  if (held.length === 0) {
-    const of =
-      roles.length === 0 ? 'it has no role' : `no role of it (${roles.join(', ')}) grants it`;
-    return denial(of);
+  const { grants } = caller.access;
+  let isHeld = false;
+  for (const { mask, pattern } of grants) {
+    if (!holds(mask, bit)) continue;
+    if (resource !== undefined && matchesPattern(pattern, resource)) return allowed;
+    isHeld = true;
   }
-  const patterns = held.map(({ pattern }) => pattern).join(', ');
-  if (resource === undefined) return denial(`it is granted on ${patterns} only`);
-  if (held.some(({ pattern }) => matchesPattern(pattern, resource))) return allowed;
-  return denial(`it is granted on ${patterns} only`);
+  return isHeld ? onSomeOnly(grants, bit) : denial(lackOf(caller.access));
+}
+
+function onSomeOnly(grants: readonly Grant[], bit: Mask): Decision {
+  const patterns = grants.filter(({ mask }) => holds(mask, bit)).map(({ pattern }) => pattern);
+  return denial(`it is granted on ${patterns.join(', ')} only`);
+}
+
+function lackOf({ roles }: Access): string {
+  return roles.length === 0 ? 'it has no role' : `no role of it (${roles.join(', ')}) grants it`;
 }
 
 function holds(mask: Mask, bit: Mask): boolean {

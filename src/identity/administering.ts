@@ -174,6 +174,25 @@ export async function assertMayStandFor(
   assertCanGive(giver, await heldBy(database, principal.userId), what);
 }
 
+/** Throws `denied` for a gift that would last longer than the giver's own rights. */
+export async function assertOutlives(
+  database: Queryable,
+  { clock }: Pick<Parts, 'clock'>,
+  { access }: Caller,
+  end: Date | null,
+): Promise<void> {
+  const [row] = await database.query(selectAccess(access.userId));
+  const leftMs = row?.valid_for_ms ?? null;
+  if (leftMs === null) return;
+  const ownEnd = new Date(clock.nowMs() + leftMs);
+  if (end !== null && end <= ownEnd) return;
+  throw new AppError(
+    'denied',
+    `${access.username} has its own rights until ${ownEnd.toISOString()} and gives none for longer`,
+    { details: { principal: access.username }, remedy: 'Give the role an earlier end.' },
+  );
+}
+
 /** Throws `denied` for a principal whose strongest role ranks above all of the caller's. */
 export async function assertRanksAbove(
   database: Queryable,

@@ -137,6 +137,7 @@ function accessFrom({ value, forMs }: Cached<SharedAccess>, clock: Clock): Acces
     kind: value.kind,
     roles: value.roles,
     roleLevel: value.role_level,
+    mustChangePassword: value.must_change_password,
     everywhere: expandMask(bitmask),
     bitmask,
     grants: value.grants.map(({ type, pattern, bits }): Grant => ({

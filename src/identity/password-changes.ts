@@ -98,6 +98,7 @@ export function createPasswordChanges(
       return sessions;
     });
     for (const { session_id: sessionId } of ended) parts.applyChange('session', sessionId);
+    parts.applyChange('user', userId);
   }
 
   return {

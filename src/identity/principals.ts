@@ -4,6 +4,7 @@ import type { Queryable } from '../database/database.ts';
 import type { Caller } from './access.ts';
 import {
   asNameOrId,
+  assertOutlives,
   assertOwnerAsks,
   assertRanksAbove,
   changeRights,
@@ -126,6 +127,7 @@ export function createPrincipals(parts: Parts, options: PasswordChangeOptions = 
         // An end to what had none takes away as well.
         assertOwnerAsks(parts, by, user.username);
         await assertCanGiveRole(transaction, by, role);
+        await assertOutlives(transaction, parts, by, end);
         const giver = by.access.userId;
         await transaction.query(insertAssignment(user.user_id, role.role_id, end, giver));
         await tellOf(transaction, parts, by, {

@@ -20,6 +20,7 @@ export interface AccessRow {
   readonly status: 'active' | 'disabled';
   readonly roles: readonly string[];
   readonly role_level: number;
+  readonly must_change_password: boolean;
   readonly permission_bitmask: bigint;
   readonly grants: readonly { type: string; pattern: string; bits: string }[];
   /** Until the first expiry of a role, by the database's clock. */
@@ -28,7 +29,7 @@ export interface AccessRow {
 
 /** What a principal may do now. */
 export const selectAccess = (userId: string): Sql<AccessRow> => sql`
-  select u.user_id, u.username, u.kind, u.status, m.roles, m.permission_bitmask,
+  select u.user_id, u.username, u.kind, u.status, u.must_change_password, m.roles, m.permission_bitmask,
     coalesce((
       select min(r.role_level)::integer from user_roles a join roles r using (role_id)
       where a.user_id = u.user_id and (a.expires_at is null or a.expires_at > now())

@@ -159,6 +159,19 @@ for (const driver of drivers) {
       }
     });
 
+    test('check_permission asks a wide bit for what it means on the type, and no bit on another type', async () => {
+      const id = await addUser(fixture.parts, 'wide-reader', ['guest']);
+      const may = async (resource: string, mask: bigint) => {
+        const [row] = await query<{ may: boolean }>`
+          select check_permission(${id}::uuid, ${resource}, ${mask}::bigint) as may`;
+        return row?.may;
+      };
+      expect(await may('agents/spelling', 1n)).toBe(true);
+      expect(await may('users/bob', 1n)).toBe(false);
+      expect(await may('agents/spelling', 1n << 6n)).toBe(true);
+      expect(await may('workflows/spelling', 1n << 6n)).toBe(false);
+    });
+
     test('check_permission reads patterns letter by letter, and masks to their last bit', async () => {
       const id = await addUser(fixture.parts, 'pat', []);
       await run(`
