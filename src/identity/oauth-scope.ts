@@ -12,18 +12,13 @@ import {
   type Action,
   type Mask,
 } from './permissions.ts';
-import { anywhere } from './scope.ts';
-
-/** Asked for by clients of OpenID's habits: a refresh token comes with every session here. */
-const withoutMeaning = new Set(['offline_access']);
+import { anywhere, namesIn } from './scope.ts';
 
 /** The actions of a scope; undefined when it names none. Throws `invalid_scope` for an unknown name. */
 export function scopeNames(scope: string | undefined): Action[] | undefined {
-  const names = [...new Set(scope?.split(' ') ?? [])].filter(
-    (name) => name !== '' && !withoutMeaning.has(name),
-  );
+  const names = namesIn(scope);
   if (names.length === 0) return undefined;
-  return names.toSorted().map((name) => {
+  return names.map((name) => {
     if (isAction(name)) return name;
     throw oauthError('invalid_scope', 'the scope names a permission that there is not');
   });

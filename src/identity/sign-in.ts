@@ -1,4 +1,4 @@
-/** Proving who one is: passwords, second factors, passkeys; and the sessions that come of it. */
+/** Proving who one is: passwords, second factors, passkeys. */
 import { AppError, newId } from '../base/base.ts';
 import {
   countTry,
@@ -7,8 +7,8 @@ import {
   updatePasswordHash,
   usePasskey,
 } from './credential-queries.ts';
-import type { IssuedTokens, Origin, SignIn, SignInRequest, SignInResult } from './doors.ts';
-import { issueAccessToken, newRefreshToken, secretHash, type IssueParts } from './issue.ts';
+import type { Origin, SignIn, SignInRequest, SignInResult } from './doors.ts';
+import { secretHash } from './issue.ts';
 import type { LimitPolicy, RateLimiter } from './limits.ts';
 import { foldName } from './names.ts';
 import { loginOptions, verifyLogin, type Challenge } from './passkeys.ts';
@@ -16,42 +16,31 @@ import { claimNonce } from './queries.ts';
 import { relyingParty, userHandle } from './relying-party.ts';
 import { passkeyFrom, tellWrongCode, useCode } from './second-factors.ts';
 import { selectFactors, selectPasskeys } from './factor-queries.ts';
-import type { Parts } from './parts.ts';
-import { assessLogin, type Risk } from './risk.ts';
-import { checkScope } from './scope.ts';
+import { createSessionOpener, riskOf, type How, type OpenerParts } from './session-opener.ts';
 import {
-  insertSession,
   judgePassword,
   selectLoginFacts,
-  useRefreshToken,
   type LockRules,
   type LoginFacts,
-  type NewSession,
 } from './session-queries.ts';
 import { issueTicket, readTicket, spend, type Ticket } from './tickets.ts';
 
-export interface SignInParts extends Parts, IssueParts {
+export interface SignInParts extends OpenerParts {
   readonly limits: RateLimiter;
   /** Where people reach this server: passkeys are bound to its host name. */
   readonly publicUrl: () => string;
   readonly rules: LockRules;
   /** Logins that one address may try. */
   readonly addressPolicy: LimitPolicy;
-  readonly accessTokenMs: number;
-  readonly browserSessionMs: number;
-  readonly clientSessionMs: number;
   readonly onLimited: (what: string, origin: Origin) => void;
 }
 
-type How = Omit<SignInRequest, 'username' | 'password'>;
-
 const passkeyLogin = 'signing in with a passkey';
 const ticketMs = 5 * 60_000;
-/** The client of sessions that no OAuth client asked for. */
-const ownClient = 'centuria-cli';
 
 export function createSignIn(parts: SignInParts): SignIn {
-  const { database, clock, directory, hasher, limits } = parts;
+  const { database, clock, hasher, limits } = parts;
+  const opener = createSessionOpener(parts);
 
   async function checkAddress(origin: Origin): Promise<void> {
     if (origin.address === null) return;
@@ -74,7 +63,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     const stored = facts.password_hash ?? hasher.decoy(username);
     const computed = await hasher.recompute(request.password, stored);
     const methods = await secondFactorsOf(facts);
-    const session = newSession(request, 'password');
+    const session = opener.prepare(request, 'password');
     const [judged] = await database.query(
       judgePassword(
         facts.password_hash === null ? '' : computed,
@@ -83,7 +72,7 @@ export function createSignIn(parts: SignInParts): SignIn {
         session.row,
         {
           username,
-          ...riskOf(assessLogin(facts, new Date(clock.nowMs()))),
+          ...riskOf(facts, clock),
           spentMs: clock.monotonicMs() - startedMs,
         },
       ),
@@ -97,7 +86,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       if (request.code !== undefined) return proveCode(ticket, request.code, request);
       return { outcome: 'second_factor', ticket, methods };
     }
-    const tokens = await tokensOf(judged.judged_user, session, request);
+    const tokens = await opener.tokensOf(judged.judged_user, session, request);
     return {
       outcome: 'signed_in',
       username,
@@ -245,148 +234,18 @@ export function createSignIn(parts: SignInParts): SignIn {
     request: How,
     startedMs: number,
   ): Promise<Extract<SignInResult, { outcome: 'signed_in' }>> {
-    const tokens = await open(userId, method, request, { username, startedMs });
+    const tokens = await opener.open(userId, method, request, { username, startedMs });
     return { outcome: 'signed_in', username, tokens, mustChangePassword: false };
   }
 
-  async function open(
-    userId: string,
-    method: string,
-    request: How,
-    known?: { username: string; startedMs: number },
-  ): Promise<IssuedTokens> {
-    const startedMs = known?.startedMs ?? clock.monotonicMs();
-    const username = known?.username ?? (await directory.principals.get(userId))?.username ?? '';
-    const [facts] = await database.query(selectLoginFacts(username, request.address));
-    if (facts === undefined) throw new AppError('internal', 'a login has no facts');
-    const session = newSession(request, method);
-    const [row] = await database.query(
-      insertSession(userId, session.row, {
-        username,
-        ...riskOf(assessLogin(facts, new Date(clock.nowMs()))),
-        spentMs: clock.monotonicMs() - startedMs,
-      }),
-    );
-    if (row === undefined) throw new AppError('unauthenticated', 'the principal is disabled');
-    return tokensOf(userId, session, request);
-  }
-
-  interface OpenedSession {
-    readonly row: NewSession;
-    readonly endsAtMs: number;
-    readonly refreshToken: string | undefined;
-  }
-
-  function newSession(request: How, method: string): OpenedSession {
-    const refresh = request.as === 'client' ? newRefreshToken() : undefined;
-    const lifetimeMs = refresh === undefined ? parts.browserSessionMs : parts.clientSessionMs;
-    const row: NewSession = {
-      sessionId: request.sessionId ?? newId(clock),
-      lifetimeMs,
-      address: request.address,
-      userAgent: request.userAgent.slice(0, 300),
-      device: request.device?.slice(0, 200) ?? null,
-      method,
-      data: {},
-      refreshHash: refresh?.hash ?? null,
-      refreshForMs: lifetimeMs,
-      clientId: request.clientId ?? ownClient,
-      scope: request.scope ?? null,
-      boundTo: request.boundTo ?? null,
-      resource: request.audience ?? null,
-    };
-    return { row, endsAtMs: clock.nowMs() + lifetimeMs, refreshToken: refresh?.token };
-  }
-
-  async function tokensOf(
-    userId: string,
-    session: OpenedSession,
-    request: How,
-  ): Promise<IssuedTokens> {
-    const access = await directory.principals.get(userId);
-    if (access === undefined) throw new AppError('unauthenticated', 'the principal is disabled');
-    const scope = checkScope(request.scope, access, { lo: -1, hi: -1 });
-    const { token, expiresInSeconds } = issueAccessToken(parts, {
-      access,
-      sessionId: session.row.sessionId,
-      lifetimeMs: request.as === 'browser' ? parts.browserSessionMs : parts.accessTokenMs,
-      latestMs: session.endsAtMs,
-      scope,
-      audience: request.audience,
-      boundTo: request.boundTo,
-      clientId: request.as === 'browser' ? undefined : (request.clientId ?? ownClient),
-    });
-    return {
-      accessToken: token,
-      tokenType: request.boundTo === undefined ? 'Bearer' : 'DPoP',
-      expiresInSeconds,
-      ...(session.refreshToken === undefined ? {} : { refreshToken: session.refreshToken }),
-      ...(scope === undefined ? {} : { scope }),
-      sessionId: session.row.sessionId,
-    };
-  }
-
-  const refresh: SignIn['refresh'] = async (request) => {
-    const next = newRefreshToken();
-    const [row] = await database.query(
-      useRefreshToken(
-        {
-          hash: secretHash(request.refreshToken),
-          clientId: request.clientId,
-          boundTo: request.boundTo ?? null,
-        },
-        { hash: next.hash, forMs: parts.clientSessionMs },
-      ),
-    );
-    if (row?.outcome === 'reused' || row?.outcome === 'mismatch') {
-      if (row.session_id !== null) parts.applyChange('session', row.session_id);
-    }
-    const isGood = row?.outcome === 'refreshed' && row.session_id !== null && row.user_id !== null;
-    const session = isGood ? await directory.sessions.get(row.session_id ?? '') : undefined;
-    const access = isGood ? await directory.principals.get(row.user_id ?? '') : undefined;
-    if (row === undefined || session === undefined || access === undefined) {
-      throw new AppError('token_invalid', 'the refresh token is unknown, used or over', {
-        remedy: 'Sign in again: centuria login.',
-      });
-    }
-    const stored = row.scope ?? undefined;
-    const scope = checkScope(narrower(request.scope, stored), access, { lo: -1, hi: -1 });
-    const { token, expiresInSeconds } = issueAccessToken(parts, {
-      access,
-      sessionId: session.sessionId,
-      lifetimeMs: parts.accessTokenMs,
-      latestMs: session.endsAtMs,
-      scope,
-      audience: request.audience ?? row.resource ?? undefined,
-      boundTo: request.boundTo,
-      clientId: request.clientId,
-    });
-    return {
-      accessToken: token,
-      tokenType: request.boundTo === undefined ? 'Bearer' : 'DPoP',
-      expiresInSeconds,
-      refreshToken: next.token,
-      ...(scope === undefined ? {} : { scope }),
-      sessionId: session.sessionId,
-    };
+  return {
+    password,
+    secondFactor,
+    passkeyOptions,
+    passkey,
+    open: (userId, method, request) => opener.open(userId, method, request),
+    refresh: opener.refresh,
   };
-
-  return { password, secondFactor, passkeyOptions, passkey, open, refresh };
-}
-
-/** A refresh may ask for less than was granted, never for more (RFC 6749, 6). */
-function narrower(asked: string | undefined, granted: string | undefined): string | undefined {
-  if (asked === undefined || granted === undefined) return asked ?? granted;
-  const has = new Set(granted.split(' '));
-  const more = asked.split(' ').find((name) => name !== '' && !has.has(name));
-  if (more === undefined) return asked;
-  throw new AppError('denied', `the session was not given the scope ${more}`, {
-    details: { scope: more },
-  });
-}
-
-function riskOf({ score, factors }: Risk): { risk: number; factors: unknown } {
-  return { risk: score, factors };
 }
 
 function staleTicket(): AppError {
@@ -403,7 +262,7 @@ function credentialId(answer: unknown): string | undefined {
 /** The same for a name that nobody has, a disabled principal, and a wrong password. */
 function wrongPassword(): AppError {
   return new AppError('unauthenticated', 'name or password is not right', {
-    remedy: 'Try again; after ten wrong tries the name is locked for a while.',
+    remedy: 'Try again; after some wrong tries the name is locked for a while.',
   });
 }
 
