@@ -1,6 +1,6 @@
 /** Signing in from a terminal: the device authorization grant (RFC 8628), and refreshing what it gave. */
 import { AppError, type Clock } from '../base/base.ts';
-import { connectionError, problemError } from './transport.ts';
+import { connectionError, problemError, userAgent } from './transport.ts';
 
 const clientId = 'centuria-cli';
 /** What RFC 8628, 3.2 has when a server gives no interval, and what slow_down adds. */
@@ -99,7 +99,7 @@ async function post(
     response = await fetch(`${server}${path}`, {
       method: 'POST',
       body: new URLSearchParams(form),
-      headers: { accept: 'application/json' },
+      headers: { accept: 'application/json', 'user-agent': userAgent },
     });
   } catch (thrown) {
     throw connectionError(thrown, server);

@@ -1,5 +1,8 @@
 import { AppError, errorCodes, type ErrorCode } from '../base/base.ts';
 
+/** What sessions that this client opens are shown with. */
+export const userAgent = 'centuria';
+
 export interface TransportOptions {
   /** Where the bridge listens, as in `http://127.0.0.1:8081`. */
   readonly baseUrl: string;
@@ -38,6 +41,8 @@ export function createTransport(options: TransportOptions) {
       response = await send(`${baseUrl}${path}`, {
         method,
         headers: {
+          // Who looks at a list of sessions sees what they belong to.
+          'user-agent': userAgent,
           authorization: `Bearer ${credential}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
