@@ -28,6 +28,7 @@ import { addSessions, addUsers, log, type Session } from './identity-data.ts';
 import { load, requestText } from './identity-load.ts';
 import { loginFigures, loginRound, loginSeries, timingFigures } from './identity-logins.ts';
 import { authorizeFigures, verifyFigures } from './identity-memory.ts';
+import { rotationFigures } from './identity-rotation.ts';
 import {
   missingPeer,
   peerVersion,
@@ -120,6 +121,7 @@ async function onServers(
     const parts: [string, () => Promise<Measured[]>][] = [
       ['logins and checks', () => throughHttp(place, servers, times, progress)],
       ['revocations', () => revocationFigures(place, servers)],
+      ['keys that change every second', () => rotationFigures({ ...place, migrations }, progress)],
       [`${heldClients} clients held open`, () => heldFigures(bridge, known)],
       ['whether the time of a refusal tells who is known', () => timingFigures(bridge)],
       ['the database alone, by pgbench', () => sqlFigures(place, place.phc)],
