@@ -31,7 +31,7 @@ const leewayMs = 5_000;
  * A process knows the database's clock as well as one question was quick, and ends a key early for
  * the rest: a refusal within this of the key's end is none in error.
  */
-const earlyMs = 250;
+const earlyMs = 100;
 
 const settings: IdentitySettings = {
   redisUrl: '',
