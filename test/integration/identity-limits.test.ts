@@ -169,8 +169,10 @@ for (const name of stores) {
     test.skipIf(name === 'embedded')('hold across two processes', async () => {
       const one = await otherProcess(name, store.url, 'processes');
       const two = await otherProcess(name, store.url, 'processes');
-      const counts = await Promise.all([one.takes(), two.takes()]);
-      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(10);
+      const [here, there] = await Promise.all([one.takes(), two.takes()]);
+      const passed = here.passed + there.passed;
+      expect(passed).toBeLessThanOrEqual(10);
+      expect(passed + here.unknown + there.unknown).toBeGreaterThanOrEqual(10);
     });
   });
 }
@@ -188,10 +190,12 @@ async function otherProcess(store: string, url: string, id: string) {
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   await until(() => output.startsWith('ready\n') || child.exitCode !== null);
   return {
-    async takes(): Promise<number> {
+    async takes(): Promise<{ passed: number; unknown: number }> {
       child.stdin.write('go\n');
       await exit;
-      return Number(output.split('\n')[1]);
+      const [passed, unknown] = (output.split('\n')[1] ?? '').split(' ').map(Number);
+      if (passed === undefined || unknown === undefined) throw new Error(`it said: ${output}`);
+      return { passed, unknown };
     },
   };
 }
