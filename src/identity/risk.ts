@@ -21,7 +21,7 @@ export interface Risk {
 export interface RiskRules {
   /** A name that nobody has: typing errors do that as well as lists of names. */
   readonly unknownName: { readonly points: number };
-  /** No success from this address among the last hundred logins, of which there were some. */
+  /** No success from this address among the last forty logins, of which there were some. */
   readonly newAddress: { readonly points: number };
   /** Successes from other networks within an hour: nobody is in so many places. */
   readonly manyNetworks: {

@@ -77,7 +77,7 @@ export const selectLoginFacts = (username: string, address: string | null): Sql<
       from (
         select event_type, ip_address, occurred_at from security_events e
         where e.username = typed.username and e.event_type in ('login_success', 'login_failure')
-        order by occurred_at desc limit 100
+        order by occurred_at desc limit 40
       ) newest
     ) looked
   ) past`;
