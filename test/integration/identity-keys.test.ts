@@ -286,11 +286,11 @@ for (const driver of drivers) {
       const life = { rotateEveryMs: 1_000, overlapMs: 1_000 };
       const one = await open(life);
       const other = await open({ ...life, database: two });
-      const result = await contend([one, other], 10_000);
+      const result = await contend([one, other], 5_000);
       expect(result.wrong).toEqual([]);
-      expect(result.checks).toBeGreaterThan(1_000);
-      expect(result.ended).toBeGreaterThan(100);
-      expect(result.keys).toBeGreaterThanOrEqual(9);
+      expect(result.checks).toBeGreaterThan(500);
+      expect(result.ended).toBeGreaterThan(50);
+      expect(result.keys).toBeGreaterThanOrEqual(5);
       expect(result.mostKeys).toBe(3);
     }, 60_000);
   });
