@@ -22,9 +22,6 @@ export const touchApiKeys = (prefixes: readonly string[]): Sql => sql`
   update api_keys set last_used_at = now()
   where key_prefix = any(${prefixes}::text[]) and coalesce(last_used_at, '-infinity') < now() - interval '30 seconds'`;
 
-export const selectUserIdByName = (username: string): Sql<{ user_id: string }> => sql`
-  select user_id from users where username = ${username}`;
-
 /** Makes the principal of the data folder with the role admin; one that exists is left as it is. */
 export const insertOwner = (username: string): Sql<{ user_id: string }> => sql`
   with made as (

@@ -58,10 +58,6 @@ export const selectChanges = (
     from identity_changes c where c.transaction_id >= ${horizon}::text::xid8
   ), '[]') as changes`;
 
-/** Tells every process, for what no trigger sees. */
-export const announceChange = (kind: ChangeKind, subject: string): Sql => sql`
-  select announce_identity_change(${kind}, ${subject})`;
-
 export const deleteOldChanges = (): Sql => sql`
   delete from identity_changes where at < now() - interval '1 hour'`;
 
