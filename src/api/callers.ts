@@ -4,6 +4,7 @@ import { AppError } from '../base/base.ts';
 import {
   assertAllowed,
   authorize,
+  foldName,
   maskValue,
   type Action,
   type Caller,
@@ -53,12 +54,12 @@ export function nameOf(request: FastifyRequest): string {
 
 /** A role's name in the one spelling that rights are asked with. */
 export function spelledRole(given: unknown): string {
-  return String(given).normalize('NFKC').toLowerCase();
+  return foldName(String(given));
 }
 
 /** A name of a principal from a URL or body in the one spelling that rights are asked with. */
 export function spelled(given: unknown): string {
-  const name = String(given).normalize('NFKC').toLowerCase();
+  const name = foldName(String(given));
   if (!uuid.test(name)) return name;
   throw new AppError('not_found', `there is no principal named ${name}`, {
     remedy: 'Give the name: centuria user list shows it beside the id.',

@@ -84,6 +84,7 @@ export {
   type Mask,
 } from './permissions.ts';
 
+export { foldName } from './names.ts';
 export { openIdentity, ownerName } from './open.ts';
 
 export interface Identity {

@@ -1,3 +1,4 @@
+import { foldName } from './names.ts';
 import { AppError } from '../base/base.ts';
 import type { BreachedPasswords } from './breached-passwords.ts';
 import { normalisePassword } from './passwords.ts';
@@ -89,10 +90,10 @@ function checkCharacters(password: string, minimum: number): void {
 }
 
 function checkNames(password: string, names: readonly string[]): void {
-  const folded = fold(password);
+  const folded = foldName(password);
   // Of an address the part before the @ counts by itself.
   const parts = names.flatMap((name) => [name, name.replace(/@.*$/, '')]);
-  for (const name of parts.map(fold)) {
+  for (const name of parts.map(foldName)) {
     const isPart = [...name].length >= leastNameCharacters && folded.includes(name);
     if (isPart || (name !== '' && folded === name)) {
       throw refused('name', "the password holds the user's name", {
@@ -100,11 +101,6 @@ function checkNames(password: string, names: readonly string[]): void {
       });
     }
   }
-}
-
-/** Without case and width, as a guesser would try a name. */
-function fold(text: string): string {
-  return text.normalize('NFKC').toLowerCase();
 }
 
 /** Rows and columns of the usual keyboards, and what everybody can recite. Read both ways and round. */
