@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 43ea2a5ceb66f85df2fcb6f8a36ce1355133131a879760b91ab01934032ed7e1.
+-- Of sources with SHA-256 f784e0d9fb5b61c537d7a1ccd42d565522e61061faac4ba89fced3298582f181.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -419,10 +419,10 @@ create table run_events (
   seq integer not null,
   at timestamp with time zone default now() not null,
   epoch bigint not null,
-  type text not null,
-  task text,
   body json not null,
+  events smallint default 1 not null,
   constraint run_events_pkey PRIMARY KEY (run_id, seq),
+  constraint run_events_events_check CHECK (((events >= 1) AND (events <= 256))),
   constraint run_events_seq_check CHECK ((seq > 0))
 ) partition by RANGE (run_id);
 
@@ -443,7 +443,7 @@ create table run_signals (
   body json not null,
   at timestamp with time zone default now() not null,
   constraint run_signals_pkey PRIMARY KEY (run_id, signal_id),
-  constraint run_signals_kind_check CHECK ((kind = ANY (ARRAY['cancel'::text, 'retry'::text])))
+  constraint run_signals_kind_check CHECK ((kind = ANY (ARRAY['cancel'::text, 'retry'::text, 'pause'::text, 'resume'::text, 'answer'::text, 'signal'::text, 'undo'::text])))
 ) partition by RANGE (run_id);
 
 create table runs (
@@ -459,14 +459,23 @@ create table runs (
   created_at timestamp with time zone default now() not null,
   started_at timestamp with time zone,
   finished_at timestamp with time zone,
+  format smallint default 1 not null,
+  wake_at timestamp with time zone,
+  fingerprint text,
+  undo text,
+  started_by text,
+  forked_from uuid,
   constraint runs_pkey PRIMARY KEY (run_id),
   constraint runs_priority_check CHECK (((priority >= 1) AND (priority <= 100))),
-  constraint runs_status_check CHECK ((status = ANY (ARRAY['created'::text, 'queued'::text, 'running'::text, 'paused'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text, 'recovering'::text])))
+  constraint runs_status_check CHECK ((status = ANY (ARRAY['created'::text, 'queued'::text, 'running'::text, 'paused'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text, 'recovering'::text]))),
+  constraint runs_undo_check CHECK ((undo = ANY (ARRAY['requested'::text, 'undone'::text, 'failed'::text])))
 ) partition by RANGE (run_id);
+CREATE INDEX runs_by_fingerprint ON ONLY public.runs USING btree (fingerprint, run_id DESC) WHERE (fingerprint IS NOT NULL);
 CREATE INDEX runs_by_status ON ONLY public.runs USING btree (status, run_id DESC);
 CREATE INDEX runs_by_workflow ON ONLY public.runs USING btree (workflow, run_id DESC);
+CREATE INDEX runs_due ON ONLY public.runs USING btree (wake_at) WHERE ((owner IS NULL) AND (finished_at IS NULL) AND (wake_at IS NOT NULL));
 CREATE INDEX runs_open_by_owner ON ONLY public.runs USING btree (owner) WHERE (finished_at IS NULL);
-CREATE INDEX runs_unowned ON ONLY public.runs USING btree (priority DESC, run_id) WHERE ((owner IS NULL) AND (finished_at IS NULL));
+CREATE INDEX runs_unowned ON ONLY public.runs USING btree (priority DESC, run_id) WHERE ((owner IS NULL) AND (finished_at IS NULL) AND (wake_at IS NULL));
 
 create table schema_migrations (
   number integer not null,

@@ -8,7 +8,7 @@ import {
 } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { GroupCommit } from './group-commit.ts';
-import { appendEvents, type AppendColumns } from './queries.ts';
+import { appendEvents, maxEventsInRow, type AppendColumns } from './queries.ts';
 import type { EventBody, RunStatus, TaskStatus } from './types.ts';
 
 /** What one run appends in one go: all of it becomes durable, or none. */
@@ -131,9 +131,7 @@ function outcomeOf(
 }
 
 function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
-  const events = batch.flatMap(({ runId, events: own }) =>
-    own.map((event) => ({ runId, ...event })),
-  );
+  const rows = batch.flatMap(rowsOf);
   const signals = batch.flatMap(({ runId, signalIds = [] }) =>
     signalIds.map((id) => ({ runId, id })),
   );
@@ -145,12 +143,24 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
     counts: batch.map(({ counts }) => (counts === undefined ? null : JSON.stringify(counts))),
     errors: batch.map(({ error }) => (error === undefined ? null : JSON.stringify(error))),
     releases: batch.map(({ release }) => release ?? false),
-    eventRunIds: events.map(({ runId }) => runId),
-    seqs: events.map(({ seq }) => seq),
-    types: events.map(({ body }) => body.type),
-    tasks: events.map(({ body }) => ('task' in body ? body.task : null)),
-    bodies: events.map(({ body }) => JSON.stringify(body)),
+    rowRunIds: rows.map(({ runId }) => runId),
+    seqs: rows.map(({ seq }) => seq),
+    eventCounts: rows.map(({ bodies }) => bodies.length),
+    bodies: rows.map(({ bodies }) => JSON.stringify(bodies)),
     signalRunIds: signals.map(({ runId }) => runId),
     signalIds: signals.map(({ id }) => id),
   };
+}
+
+/** One row a turn, unless it holds more events than a row may. */
+function rowsOf({
+  runId,
+  events,
+}: Append): { runId: string; seq: number; bodies: readonly EventBody[] }[] {
+  const rows = [];
+  for (let first = 0; first < events.length; first += maxEventsInRow) {
+    const own = events.slice(first, first + maxEventsInRow);
+    rows.push({ runId, seq: own[0]?.seq ?? 0, bodies: own.map(({ body }) => body) });
+  }
+  return rows;
 }

@@ -22,13 +22,19 @@ export interface RunRow {
   readonly finished_at: Date | null;
 }
 
-export interface EventRow {
+/** The events of one turn. */
+export interface TurnRow {
   readonly run_id: string;
+  /** The first event's number. */
   readonly seq: number;
   readonly at: Date;
   readonly epoch: bigint;
-  readonly body: EventBody;
+  /** An object in rows of the first format: one event. */
+  readonly body: readonly EventBody[] | EventBody;
 }
+
+/** Most events of one row; a turn with more takes several. */
+export const maxEventsInRow = 256;
 
 export interface SignalRow {
   readonly run_id: string;
@@ -37,7 +43,7 @@ export interface SignalRow {
   readonly body: { readonly reason?: string };
 }
 
-/** Columns of one append: element i of each array belongs to run i, then to event i, then to signal i. */
+/** Columns of one append: element i of each array belongs to run i, then to row i, then to signal i. */
 export interface AppendColumns {
   readonly worker: string;
   readonly runIds: readonly string[];
@@ -46,10 +52,9 @@ export interface AppendColumns {
   readonly counts: readonly (string | null)[];
   readonly errors: readonly (string | null)[];
   readonly releases: readonly boolean[];
-  readonly eventRunIds: readonly string[];
+  readonly rowRunIds: readonly string[];
   readonly seqs: readonly number[];
-  readonly types: readonly string[];
-  readonly tasks: readonly (string | null)[];
+  readonly eventCounts: readonly number[];
   readonly bodies: readonly string[];
   readonly signalRunIds: readonly string[];
   readonly signalIds: readonly string[];
@@ -77,16 +82,16 @@ export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appe
         for no key update of r
       ) own
     ), appended as (
-      insert into run_events (run_id, seq, epoch, type, task, body)
-      select e.run_id, e.seq, h.epoch, e.type, e.task, e.body::json
+      insert into run_events (run_id, seq, epoch, events, body)
+      select e.run_id, e.seq, h.epoch, e.events, e.body::json
       from unnest(
-        ${columns.eventRunIds}::uuid[], ${columns.seqs}::integer[], ${columns.types}::text[],
-        ${columns.tasks}::text[], ${columns.bodies}::text[]
-      ) as e (run_id, seq, type, task, body)
+        ${columns.rowRunIds}::uuid[], ${columns.seqs}::integer[], ${columns.eventCounts}::smallint[],
+        ${columns.bodies}::text[]
+      ) as e (run_id, seq, events, body)
       join held using (run_id)
       join head h using (run_id)
       on conflict (run_id, seq) do nothing
-      returning run_id
+      returning run_id, events
     ), projected as (
       update runs r set
         status = coalesce(h.status, r.status),
@@ -102,7 +107,7 @@ export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appe
       join held using (run_id)
       where s.run_id = c.run_id and s.signal_id = c.signal_id
     )
-    select held.run_id, count(appended.run_id)::integer as appended
+    select held.run_id, coalesce(sum(appended.events), 0)::integer as appended
     from held left join appended using (run_id)
     group by held.run_id`;
 
@@ -137,8 +142,8 @@ export const createRuns = (columns: CreateColumns): Sql<{ run_id: string; create
       where key is null or run_id in (select run_id from keyed)
       returning run_id, created_at
     ), first_events as (
-      insert into run_events (run_id, seq, epoch, type, body)
-      select run_id, 1, 0, 'run.created', body::json from wanted join created using (run_id)
+      insert into run_events (run_id, seq, epoch, body)
+      select run_id, 1, 0, body::json from wanted join created using (run_id)
     ), woken as (
       select pg_notify(${runsChannel}, '')
     )
@@ -182,7 +187,7 @@ export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
       started_at = coalesce(r.started_at, now())
     from (
       select run_id from runs
-      where owner is null and finished_at is null
+      where owner is null and finished_at is null and wake_at is null
       order by priority desc, run_id
       limit ${most}::integer
       for update skip locked
@@ -235,13 +240,15 @@ export const failUnreadableRun = (
   sql`update runs set status = 'failed', error = ${json(error)}::json, finished_at = now()
     where run_id = ${runId}::uuid and owner = ${worker}::uuid and epoch = ${epoch}::bigint`;
 
-export const eventsOfRuns = (runIds: readonly string[]): Sql<EventRow> =>
+export const eventsOfRuns = (runIds: readonly string[]): Sql<TurnRow> =>
   sql`select run_id, seq, at, epoch, body from run_events
     where run_id = any(${runIds}::uuid[]) order by run_id, seq`;
 
-export const eventsAfter = (runId: string, after: number, limit: number): Sql<EventRow> =>
+/** Rows with events after that number; the first may hold earlier ones as well. */
+export const eventsAfter = (runId: string, after: number, limit: number): Sql<TurnRow> =>
   sql`select run_id, seq, at, epoch, body from run_events
-    where run_id = ${runId}::uuid and seq > ${after}::integer
+    where run_id = ${runId}::uuid and seq > ${after}::integer - ${maxEventsInRow}::integer
+      and seq + events - 1 > ${after}::integer
     order by seq limit ${limit}::integer`;
 
 export const signalsOfRuns = (runIds: readonly string[]): Sql<SignalRow> =>

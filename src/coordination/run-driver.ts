@@ -3,10 +3,10 @@ import { runAttempt, scopeOf, type AttemptContext } from './attempt.ts';
 import { decide, type Decision } from './decide.ts';
 import type { Append, EventLog } from './event-log.ts';
 import { ancestorsOf } from './graph.ts';
-import type { EventRow, RunRow, SignalRow } from './queries.ts';
+import type { RunRow, SignalRow } from './queries.ts';
 import type { Slots } from './slots.ts';
 import { applyEvent, countTasks, newRunState, runEnded, type RunState } from './state.ts';
-import type { EventBody, RunStatus, TaskSpec, WorkflowDefinition } from './types.ts';
+import type { EventBody, RunEvent, RunStatus, TaskSpec, WorkflowDefinition } from './types.ts';
 
 /** What a driver stands on; the same for all runs of a worker. */
 export interface DriverContext extends AttemptContext {
@@ -20,7 +20,7 @@ export interface DriverContext extends AttemptContext {
 export interface ClaimedRun {
   readonly row: RunRow;
   readonly definition: WorkflowDefinition;
-  readonly events: readonly EventRow[];
+  readonly events: readonly RunEvent[];
   readonly signals: readonly SignalRow[];
 }
 
@@ -73,7 +73,7 @@ export class RunDriver {
     this.#priority = claimed.row.priority;
     this.#ancestors = ancestorsOf(claimed.definition.tasks);
     this.#state = newRunState(claimed.definition);
-    for (const event of claimed.events) applyEvent(this.#state, event, event.at.getTime());
+    for (const event of claimed.events) applyEvent(this.#state, event, Date.parse(event.at));
     for (const signal of claimed.signals) this.signal(signal);
     this.#open(claimed.row.status === 'recovering');
   }

@@ -20,7 +20,7 @@ import type {
   StartRun,
   WorkflowDefinition,
 } from './types.ts';
-import { detailView, eventView, summaryView } from './views.ts';
+import { detailView, eventViews, summaryView } from './views.ts';
 import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
 import { canonicalJson, definitionHash } from './workflow.ts';
 
@@ -167,7 +167,9 @@ export class Runs implements Coordination {
       queries.eventsAfter(checkedId(runId), from, most),
     );
     if (rows.length === 0) await this.#row(runId);
-    return rows.map(eventView);
+    return eventViews(rows)
+      .filter(({ seq }) => seq > from)
+      .slice(0, most);
   }
 
   async *follow(runId: string, after: number, signal?: AbortSignal): AsyncIterable<RunEvent> {
@@ -233,7 +235,7 @@ export class Runs implements Coordination {
   async #detail(row: RunRow): Promise<RunDetail> {
     const definition = await this.#definitionOf(row);
     const rows = await this.#options.database.query(queries.eventsOfRuns([row.run_id]));
-    const events = rows.map(eventView);
+    const events = eventViews(rows);
     return detailView(row, definition, projectRun(definition, events), events);
   }
 

@@ -1,7 +1,8 @@
 /** How rows and states are shown to the faces. */
-import type { EventRow, RunRow } from './queries.ts';
+import type { RunRow, TurnRow } from './queries.ts';
 import { countTasks, type RunState, type TaskState } from './state.ts';
 import type {
+  EventBody,
   RunDetail,
   RunEvent,
   RunSummary,
@@ -10,14 +11,19 @@ import type {
   WorkflowDefinition,
 } from './types.ts';
 
-export function eventView(row: EventRow): RunEvent {
-  return {
-    runId: row.run_id,
-    seq: row.seq,
-    at: row.at.toISOString(),
-    epoch: Number(row.epoch),
-    body: row.body,
-  };
+/** The events that rows hold, in order. */
+export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
+  return rows.flatMap((row) => {
+    const bodies = Array.isArray(row.body) ? (row.body as readonly EventBody[]) : [row.body];
+    const at = row.at.toISOString();
+    return bodies.map((body, index) => ({
+      runId: row.run_id,
+      seq: row.seq + index,
+      at,
+      epoch: Number(row.epoch),
+      body: body as EventBody,
+    }));
+  });
 }
 
 export function summaryView(row: RunRow): RunSummary {

@@ -9,6 +9,7 @@ import type { RunFeed } from './run-feed.ts';
 import { RunDriver, type DriverContext } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { EventBody, WorkflowDefinition } from './types.ts';
+import { eventViews } from './views.ts';
 
 export interface WorkerOptions {
   readonly database: Database;
@@ -212,8 +213,8 @@ export class Worker {
     const { database, log } = this.#options;
     const ids = rows.map((row) => row.run_id);
     const events = Map.groupBy(
-      await database.query(queries.eventsOfRuns(ids)),
-      (row) => row.run_id,
+      eventViews(await database.query(queries.eventsOfRuns(ids))),
+      ({ runId }) => runId,
     );
     const signals = Map.groupBy(
       await database.query(queries.signalsOfRuns(ids)),

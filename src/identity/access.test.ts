@@ -142,6 +142,12 @@ test('the bits of the registry are what they were: a bit never gets another mean
     '27 status.read',
     '28 clients.read',
     '29 clients.write',
+    '30 runs.approve',
+    '31 runs.undo',
+    '32 schedules.read',
+    '33 schedules.write',
+    '34 limits.read',
+    '35 limits.write',
   ]);
 });
 

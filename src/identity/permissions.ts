@@ -1,5 +1,5 @@
 /**
- * The registry of permission bits, version 1. A bit is never given another meaning: a new version
+ * The registry of permission bits, version 2. A bit is never given another meaning: a new version
  * only adds. The table `permission_bits` holds the same rows for SQL; a test compares the two.
  */
 import { AppError, suggest } from '../base/base.ts';
@@ -21,7 +21,7 @@ export const wideBits = {
 } as const;
 const { read, write, execute, admin, monitor, system } = wideBits;
 
-export const registryVersion = 1;
+export const registryVersion = 2;
 
 interface Row {
   readonly bit: number;
@@ -74,6 +74,17 @@ export const registry = {
   'status.read': row(27, read | monitor, 'See the state of the system'),
   'clients.read': row(28, admin, 'See OAuth clients'),
   'clients.write': row(29, admin, 'Register and delete OAuth clients'),
+  'runs.approve': row(30, admin, 'Answer what a run asks a person, by the name of its workflow', 2),
+  'runs.undo': row(
+    31,
+    admin | system,
+    'Undo what a run has changed, by the name of its workflow',
+    2,
+  ),
+  'schedules.read': row(32, read, 'See schedules', 2),
+  'schedules.write': row(33, admin | system, 'Make, change and delete schedules', 2),
+  'limits.read': row(34, read | monitor, 'See budgets and circuit breakers', 2),
+  'limits.write': row(35, admin | system, 'Change budgets and reset circuit breakers', 2),
 } as const satisfies Record<string, Row>;
 
 /** What can be asked of a resource: the name of one bit. */
