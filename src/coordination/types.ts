@@ -1,49 +1,7 @@
-/** The words of coordination: workflows, runs, tasks, attempts and the events that all state is read from. */
+/** Coordination as the faces see it: runs, their tasks, and what may be asked of them. */
 import type { ErrorRecord } from '../base/base.ts';
-
-export type WorkflowMode = 'sequential' | 'parallel';
-
-/** One input that a workflow takes. */
-export interface InputSpec {
-  readonly type: 'string' | 'number' | 'integer' | 'boolean' | 'directory' | 'git-repository';
-  readonly description: string;
-  readonly required: boolean;
-  readonly default?: string | number | boolean;
-}
-
-/** A node of a workflow. */
-export interface TaskSpec {
-  readonly id: string;
-  readonly agent: string;
-  readonly description: string;
-  /** What the agent gets; `${…}` expressions are resolved when the task starts. */
-  readonly input: unknown;
-  /** These must have completed. */
-  readonly needs: readonly string[];
-  /** These must have ended, however. */
-  readonly after: readonly string[];
-  /** One attempt's limit; absent: the agent's own. */
-  readonly timeoutMs?: number;
-  /** Further tries after the first; absent: the agent's own. */
-  readonly retries?: number;
-  /** 1 to 100; higher goes first. */
-  readonly priority: number;
-  /** `stop`: a failure ends the run as failed. `continue`: the rest goes on. */
-  readonly onFailure: 'stop' | 'continue';
-}
-
-/** A checked workflow, in the form that is hashed and pinned by a run. */
-export interface WorkflowDefinition {
-  readonly name: string;
-  readonly description: string;
-  readonly mode: WorkflowMode;
-  readonly inputs: Readonly<Record<string, InputSpec>>;
-  readonly tasks: readonly TaskSpec[];
-  readonly maxParallel: number;
-  readonly timeoutMs: number;
-  /** What the run gives back, with expressions; absent: the outputs of all tasks by id. */
-  readonly output?: unknown;
-}
+import type { Amounts, WorkflowDefinition, WorkflowMode } from './definition.ts';
+import type { Answer, Question, RunEvent, Usage, Verdict } from './events.ts';
 
 export type RunStatus =
   | 'created'
@@ -66,78 +24,8 @@ export type TaskStatus =
   | 'cancelled'
   | 'skipped';
 
-/** What one attempt used. */
-export interface Usage {
-  readonly wallMs: number;
-  readonly cpuMs?: number;
-  readonly peakMemoryBytes?: number;
-  readonly outputBytes?: number;
-}
-
-/** The body of an event, by type. */
-export type EventBody =
-  | {
-      readonly type: 'run.created';
-      readonly workflow: string;
-      readonly definitionHash: string;
-      readonly input: Readonly<Record<string, unknown>>;
-      /** Agent name to definition hash: what this run uses for its whole life. */
-      readonly agents: Readonly<Record<string, string>>;
-    }
-  | { readonly type: 'run.claimed'; readonly worker: string; readonly takeover: boolean }
-  /** The worker let go in good order; time until the next claim does not count against the limit. */
-  | { readonly type: 'run.released'; readonly reason: string }
-  | {
-      readonly type: 'attempt.started';
-      readonly task: string;
-      readonly attempt: number;
-      readonly attemptId: string;
-    }
-  | { readonly type: 'attempt.progress'; readonly task: string; readonly text: string }
-  | {
-      readonly type: 'attempt.succeeded';
-      readonly task: string;
-      readonly attempt: number;
-      readonly output: unknown;
-      readonly usage: Usage;
-    }
-  | {
-      readonly type: 'attempt.failed';
-      readonly task: string;
-      readonly attempt: number;
-      readonly error: ErrorRecord;
-      /** Set when another attempt follows: not before this time (ISO 8601). */
-      readonly retryAt?: string;
-    }
-  /** The worker died or let go before the attempt ended; it does not count against the retries. */
-  | {
-      readonly type: 'attempt.abandoned';
-      readonly task: string;
-      readonly attempt: number;
-      readonly reason: string;
-    }
-  | { readonly type: 'attempt.cancelled'; readonly task: string; readonly attempt: number }
-  | { readonly type: 'task.skipped'; readonly task: string; readonly reason: string }
-  /** The run can not go on and stops what is under way; it will end as failed with this error. */
-  | { readonly type: 'run.stopping'; readonly error: ErrorRecord }
-  | { readonly type: 'run.cancel_requested'; readonly reason: string; readonly signalId: string }
-  | { readonly type: 'run.retried'; readonly tasks: readonly string[]; readonly signalId: string }
-  | { readonly type: 'run.completed'; readonly output: unknown }
-  | { readonly type: 'run.failed'; readonly error: ErrorRecord }
-  | { readonly type: 'run.cancelled'; readonly reason: string };
-
-export type EventType = EventBody['type'];
-
-/** One appended fact about a run. */
-export interface RunEvent {
-  readonly runId: string;
-  /** 1, 2, 3 … within the run, without gaps. */
-  readonly seq: number;
-  readonly at: string;
-  /** The lease under which it was written. */
-  readonly epoch: number;
-  readonly body: EventBody;
-}
+/** How a run's effects stand once somebody asked to undo them. */
+export type UndoStatus = 'requested' | 'undone' | 'failed';
 
 export interface RunSummary {
   readonly id: string;
@@ -150,11 +38,26 @@ export interface RunSummary {
   /** Tasks by status, e.g. {completed: 18, failed: 2}. */
   readonly tasks: Readonly<Partial<Record<TaskStatus, number>>>;
   readonly error?: ErrorRecord;
+  /** Equal for runs that failed in the same way. */
+  readonly fingerprint?: string;
+  readonly undo?: UndoStatus;
+  /** The principal who started it. */
+  readonly startedBy?: string;
+  /** The run that it was forked from. */
+  readonly forkedFrom?: string;
+  /** A parked run: when it goes on by itself. */
+  readonly wakeAt?: string;
 }
 
 export interface TaskView {
+  /** Its path; items of a pipeline are numbered (`parse#3`). */
   readonly id: string;
-  readonly agent: string;
+  readonly kind: 'agent' | 'group' | 'approval' | 'wait';
+  /** The group it stands in. */
+  readonly parent?: string;
+  readonly agent?: string;
+  /** Of a group. */
+  readonly mode?: WorkflowMode;
   readonly description: string;
   readonly status: TaskStatus;
   readonly needs: readonly string[];
@@ -163,19 +66,35 @@ export interface TaskView {
   readonly attempts: number;
   readonly startedAt?: string;
   readonly finishedAt?: string;
+  /** Of all attempts together. */
   readonly usage?: Usage;
   readonly error?: ErrorRecord;
   readonly skippedBecause?: string;
+  /** Why it waits, and until when. */
+  readonly waitsFor?: { readonly what: string; readonly until?: string };
   readonly progress?: string;
+  /** Withheld while votes are still being cast. */
   readonly output?: unknown;
+  readonly verdict?: Verdict;
+  /** Of a pipeline: its items. */
+  readonly items?: number;
 }
 
 export interface RunDetail extends RunSummary {
   readonly input: Readonly<Record<string, unknown>>;
   readonly definitionHash: string;
   readonly mode: WorkflowMode;
+  /** At most 5,000: a pipeline's further items are only counted. */
   readonly taskList: readonly TaskView[];
   readonly output?: unknown;
+  /** What a person has to answer before it goes on. */
+  readonly questions: readonly Question[];
+  /** What all attempts have used together. */
+  readonly spent: Usage;
+  /** Its limit on that, with what was added since. */
+  readonly budget?: Amounts;
+  /** Tasks whose effects can't be undone. */
+  readonly irreversible: readonly string[];
   /** The last event's number: where a follower starts. */
   readonly lastSeq: number;
   /** Time that no task accounts for: from creation to end, less the time in which at least one attempt ran. */
@@ -189,6 +108,8 @@ export interface StartRun {
   readonly priority?: number;
   /** Two starts with the same key give the same run. At most 255 characters. */
   readonly idempotencyKey?: string;
+  /** The principal who asks. */
+  readonly startedBy?: string;
 }
 
 export interface Page<Row> {
@@ -201,13 +122,37 @@ export interface Page<Row> {
 export interface RunPlan {
   readonly workflow: WorkflowDefinition;
   readonly input: Readonly<Record<string, unknown>>;
-  /** Tasks in the waves in which they can start at the earliest. */
+  /** Tasks of the outermost group in the waves in which they can start at the earliest. */
   readonly waves: readonly (readonly string[])[];
   readonly agents: readonly {
     readonly name: string;
     readonly hash: string;
     readonly unavailable?: string;
   }[];
+  /** Tasks whose effects can't be undone, and why. */
+  readonly irreversible: readonly { readonly task: string; readonly why: string }[];
+}
+
+/** What undoing a run would do, newest effect first: nothing is touched. */
+export interface UndoPlan {
+  readonly runId: string;
+  readonly effects: readonly {
+    readonly task: string;
+    readonly how: 'workspace' | 'compensation' | 'impossible' | 'done';
+    /** For people: what would be restored, which agent would be called, or why it can't be undone. */
+    readonly summary: string;
+    readonly files?: readonly {
+      readonly path: string;
+      readonly action: 'restore' | 'delete' | 'recreate' | 'conflict';
+    }[];
+  }[];
+  /** Whether something stands in the way that only `force` overwrites. */
+  readonly conflicts: boolean;
+}
+
+/** Who asks, for the log. */
+export interface Asker {
+  readonly by?: string;
 }
 
 /** What the faces (HTTP, CLI) may ask of coordination. Ids are UUIDv7; times ISO 8601. */
@@ -234,9 +179,37 @@ export interface Coordination {
   /** Yields events from `after` on as they are appended, and returns when the run has ended. */
   follow(runId: string, after: number, signal?: AbortSignal): AsyncIterable<RunEvent>;
   /** Asks for cancellation; throws `run_finished` when it has ended. */
-  cancel(runId: string, reason: string): Promise<RunSummary>;
-  /** Tries the failed, cancelled and skipped tasks of an ended run again; completed ones are kept. */
-  retry(runId: string): Promise<RunSummary>;
+  cancel(runId: string, request: Asker & { reason: string }): Promise<RunSummary>;
+  /** Starts nothing new until it is resumed; attempts under way go on. Throws `run_finished`. */
+  pause(runId: string, request: Asker & { reason: string }): Promise<RunSummary>;
+  /** Throws `run_finished`. */
+  resume(runId: string, request: Asker): Promise<RunSummary>;
+  /**
+   * Tries the failed, cancelled and skipped tasks of an ended run again; completed ones are kept.
+   * With `from`, that task and all that stands on it are done again, completed or not.
+   */
+  retry(runId: string, request: Asker & { from?: string }): Promise<RunSummary>;
+  /**
+   * A new run of the same definition that keeps the results of all tasks that do not stand on `from`.
+   * `input` replaces inputs by name. Throws `invalid_input` for a task that is not there or has not begun.
+   */
+  fork(
+    runId: string,
+    request: Asker & { from: string; input?: Readonly<Record<string, unknown>> },
+  ): Promise<RunSummary>;
+  /**
+   * Answers what the run asks; without `question`, the only one open. Throws `run_finished`,
+   * `conflict` when it asks nothing, or several things and none was named.
+   */
+  answer(
+    runId: string,
+    request: Omit<Answer, 'by'> & Asker & { question?: string },
+  ): Promise<RunSummary>;
+  /** Gives a signal to a task that waits, or will wait, for one of that name. Throws `run_finished`. */
+  signal(runId: string, request: Asker & { name: string; data: unknown }): Promise<RunSummary>;
+  undoPlan(runId: string): Promise<UndoPlan>;
+  /** Cancels the run if it is open, and undoes its effects, newest first. Again: what is not undone yet. */
+  undo(runId: string, request: Asker & { force: boolean }): Promise<RunSummary>;
   /** Resolves when the run has ended. Rejects with the signal's reason. */
   wait(runId: string, signal?: AbortSignal): Promise<RunDetail>;
 }

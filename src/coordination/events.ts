@@ -1,0 +1,259 @@
+/** The events of a run: all that is known of it is read from them. */
+import type { ErrorRecord } from '../base/base.ts';
+import type { Amounts } from './definition.ts';
+
+/** All that is needed to put a folder back: known before an agent may change it. */
+export interface WorkspaceMark {
+  readonly kind: 'worktree' | 'snapshot';
+  /** What the task named, absolute. */
+  readonly folder: string;
+  /** Where the agent works. */
+  readonly path: string;
+  /** The state before. */
+  readonly before: string;
+  readonly host: string;
+}
+
+export interface WorkspaceChange extends WorkspaceMark {
+  readonly after: string;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+}
+
+/** What one attempt used. */
+export interface Usage {
+  readonly wallMs: number;
+  readonly cpuMs?: number;
+  readonly peakMemoryBytes?: number;
+  readonly outputBytes?: number;
+  readonly tokens?: number;
+  readonly microUsd?: number;
+}
+
+/** What a run asks a person. */
+export interface Question {
+  /** Unique within the run. */
+  readonly id: string;
+  readonly kind: 'approval' | 'tie' | 'budget';
+  /** The task that waits for it. */
+  readonly task: string;
+  readonly prompt: string;
+  /** Of a tie: the answers to choose from. */
+  readonly choices?: readonly unknown[];
+  /** Of a budget: what is asked for beyond the limit. */
+  readonly lacking?: Amounts;
+}
+
+export interface Answer {
+  readonly decision: 'approve' | 'reject';
+  /** Of a tie: which of the choices, from 0. */
+  readonly choice?: number;
+  /** Of a budget: what is added to it. */
+  readonly add?: Amounts;
+  readonly comment?: string;
+  readonly by?: string;
+}
+
+/** One voter's answer. */
+export interface Vote {
+  readonly task: string;
+  readonly weight: number;
+  /** Which of the different answers it is, from 0; -1: it gave none. */
+  readonly answer: number;
+  /** Set when it gave none. */
+  readonly error?: ErrorRecord;
+}
+
+/** How a group came to its result. */
+export type Verdict =
+  | {
+      readonly mode: 'consensus' | 'redundant';
+      readonly votes: readonly Vote[];
+      /** The different answers; the first has the most weight. */
+      readonly answers: readonly { readonly output: unknown; readonly share: number }[];
+      /** Which of them was taken, or -1. An arbiter's own answer is added as the last. */
+      readonly chosen: number;
+      readonly decidedBy: 'agreement' | 'order' | 'arbiter' | 'person' | 'nobody';
+      /** Of lists voted on by element: how much weight stands behind each element of the result and of what was left out. */
+      readonly elements?: readonly {
+        readonly element: unknown;
+        readonly share: number;
+        readonly taken: boolean;
+      }[];
+    }
+  | {
+      readonly mode: 'competitive';
+      readonly winner?: string;
+      /** Answers that came and were not accepted. */
+      readonly refused: readonly { readonly task: string; readonly reason: string }[];
+    }
+  | {
+      readonly mode: 'pipeline';
+      readonly items: number;
+      readonly completed: number;
+      /** Items that a stage failed on, by number. */
+      readonly dropped: readonly number[];
+    };
+
+/** The body of an event, by type. */
+export type EventBody = RunEventBody | TaskEventBody;
+
+export type RunEventBody =
+  | {
+      readonly type: 'run.created';
+      readonly workflow: string;
+      readonly definitionHash: string;
+      readonly input: Readonly<Record<string, unknown>>;
+      /** Agent name to definition hash: what this run uses for its whole life. */
+      readonly agents: Readonly<Record<string, string>>;
+      /** Tasks whose effects can't be undone: said before the run starts. */
+      readonly irreversible?: readonly string[];
+      readonly startedBy?: string;
+      readonly forkedFrom?: { readonly runId: string; readonly task: string };
+      /** Results taken over from the run that this one was forked from. */
+      readonly inherited?: Readonly<Record<string, { readonly output: unknown }>>;
+    }
+  | { readonly type: 'run.claimed'; readonly worker: string; readonly takeover: boolean }
+  /** The worker let go in good order; time until the next claim does not count against the limit. */
+  | { readonly type: 'run.released'; readonly reason: string; readonly until?: string }
+  | {
+      readonly type: 'run.paused';
+      readonly reason: string;
+      readonly by?: string;
+      readonly signalId: string;
+    }
+  | { readonly type: 'run.resumed'; readonly by?: string; readonly signalId: string }
+  | { readonly type: 'question.asked'; readonly question: Question }
+  | {
+      readonly type: 'question.answered';
+      readonly question: string;
+      readonly answer: Answer;
+      readonly signalId: string;
+    }
+  | {
+      readonly type: 'signal.received';
+      readonly name: string;
+      readonly data: unknown;
+      readonly by?: string;
+      readonly signalId: string;
+    }
+  /** The run can not go on and stops what is under way; it will end as failed with this error. */
+  | { readonly type: 'run.stopping'; readonly error: ErrorRecord }
+  | {
+      readonly type: 'run.cancel_requested';
+      readonly reason: string;
+      readonly by?: string;
+      readonly signalId: string;
+    }
+  | {
+      readonly type: 'run.retried';
+      readonly tasks: readonly string[];
+      readonly by?: string;
+      readonly signalId: string;
+    }
+  | { readonly type: 'run.completed'; readonly output: unknown }
+  | { readonly type: 'run.failed'; readonly error: ErrorRecord }
+  | { readonly type: 'run.cancelled'; readonly reason: string }
+  | {
+      readonly type: 'run.undo_requested';
+      /** Whether what others have changed since is overwritten. */
+      readonly force: boolean;
+      readonly by?: string;
+      readonly signalId: string;
+    }
+  | { readonly type: 'run.undone'; readonly outcome: 'undone' | 'failed' };
+
+export type TaskEventBody =
+  /** A group, a question or a wait began. */
+  | {
+      readonly type: 'task.started';
+      readonly task: string;
+      /** What a pipeline streams. */
+      readonly items?: readonly unknown[];
+      /** When a wait ends by itself. */
+      readonly dueAt?: string;
+    }
+  | {
+      readonly type: 'task.ended';
+      readonly task: string;
+      readonly outcome: 'completed' | 'failed' | 'cancelled';
+      readonly output?: unknown;
+      readonly error?: ErrorRecord;
+      readonly verdict?: Verdict;
+    }
+  | { readonly type: 'task.skipped'; readonly task: string; readonly reason: string }
+  | {
+      readonly type: 'attempt.started';
+      readonly task: string;
+      readonly attempt: number;
+      readonly attemptId: string;
+      /** What was set aside for it from the run's budget. */
+      readonly reserved?: Amounts;
+    }
+  | { readonly type: 'attempt.progress'; readonly task: string; readonly text: string }
+  | {
+      readonly type: 'attempt.succeeded';
+      readonly task: string;
+      readonly attempt: number;
+      readonly output: unknown;
+      readonly usage: Usage;
+      /** A vote that is not shown to anybody before all are in. */
+      readonly blind?: true;
+    }
+  | {
+      readonly type: 'attempt.failed';
+      readonly task: string;
+      readonly attempt: number;
+      readonly error: ErrorRecord;
+      readonly usage?: Usage;
+      /** What it had given before it failed; the next attempt gets it. */
+      readonly partial?: unknown;
+      /** Set when another attempt follows: not before this time (ISO 8601). */
+      readonly retryAt?: string;
+    }
+  /** It may not begin yet: a breaker is open, a shared budget is used up, the agent asks to be called later. Not counted. */
+  | {
+      readonly type: 'attempt.deferred';
+      readonly task: string;
+      readonly attempt: number;
+      readonly error: ErrorRecord;
+      readonly retryAt: string;
+    }
+  /** The worker died or let go before the attempt ended; it does not count against the retries. */
+  | {
+      readonly type: 'attempt.abandoned';
+      readonly task: string;
+      readonly attempt: number;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'attempt.cancelled';
+      readonly task: string;
+      readonly attempt: number;
+      readonly reason?: string;
+      readonly usage?: Usage;
+    }
+  /** The state of a folder before an attempt: written before the agent may change it. */
+  | { readonly type: 'workspace.prepared'; readonly task: string; readonly mark: WorkspaceMark }
+  | { readonly type: 'workspace.changed'; readonly task: string; readonly change: WorkspaceChange }
+  | {
+      readonly type: 'effect.undone';
+      readonly task: string;
+      readonly how: 'workspace' | 'compensation';
+      readonly detail?: unknown;
+      readonly error?: ErrorRecord;
+    };
+
+export type EventType = EventBody['type'];
+
+/** One appended fact about a run. */
+export interface RunEvent {
+  readonly runId: string;
+  /** 1, 2, 3 … within the run, without gaps. */
+  readonly seq: number;
+  readonly at: string;
+  /** The lease under which it was written. */
+  readonly epoch: number;
+  readonly body: EventBody;
+}
