@@ -4,6 +4,7 @@ import type { agentCategories } from './definition-schema.ts';
 
 export { agentCategories } from './definition-schema.ts';
 export { diffAgents, type AgentDiff } from './diff.ts';
+export { AgentFailure, type FailureFacts } from './failure.ts';
 export { formatAgent } from './format.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
@@ -65,6 +66,12 @@ export interface Invocation {
   readonly idempotencyKey: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** 1, 2, 3 …: which try this is. */
+  readonly attempt?: number;
+  /** What the try before had given when it failed. */
+  readonly partial?: unknown;
+  /** What it may use at the most; runtimes that can hold an agent to it do. */
+  readonly budget?: { readonly microUsd?: number; readonly tokens?: number };
   /** Called with lines an agent reports while it works (its standard error), bounded. */
   readonly onProgress?: (text: string) => void;
 }
@@ -76,6 +83,8 @@ export interface InvocationResult {
     readonly cpuMs?: number;
     readonly peakMemoryBytes?: number;
     readonly outputBytes?: number;
+    readonly tokens?: number;
+    readonly microUsd?: number;
   };
 }
 

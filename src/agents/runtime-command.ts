@@ -4,6 +4,7 @@ import { delimiter, isAbsolute } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError, expand, newId, toAppError, type Clock } from '../base/base.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from './agents.ts';
+import { AgentFailure } from './failure.ts';
 import { runChild, type ChildTools } from './child.ts';
 import { endError, readOutput, startError, type CommandContext } from './command-errors.ts';
 import type { CommandRuntimeSpec, Verify } from './definition-schema.ts';
@@ -22,6 +23,8 @@ export interface CommandRuntimeOptions {
 const defaultMemoryMb = 2_048;
 const defaultOutputMb = 8;
 const bytesPerMb = 1_048_576;
+/** Of the output of a failed attempt, characters that are kept. */
+const partialLength = 65_536;
 /** A check says yes or no; what it writes is not read. */
 const checkOutputMb = 1;
 
@@ -60,7 +63,12 @@ export async function createCommandRuntime(options: CommandRuntimeOptions): Prom
     const spec = specOf(agent);
     const scope = {
       input: invocation.input,
-      attempt: { id: invocation.attemptId, key: invocation.idempotencyKey },
+      attempt: {
+        id: invocation.attemptId,
+        key: invocation.idempotencyKey,
+        number: invocation.attempt ?? 1,
+        partial: invocation.partial ?? null,
+      },
     };
     const directory = await directoryOf(spec, scope);
     const program = await programOf(spec, agent, places);
@@ -82,9 +90,11 @@ export async function createCommandRuntime(options: CommandRuntimeOptions): Prom
       onLine: invocation.onProgress,
     });
     const error = endError(end, context);
-    // Who cancels says why; that is worth more than our own word for it.
-    if (error?.code === 'cancelled') throwIfCancelled(signal, agent.name);
-    if (error !== undefined) throw error;
+    if (error !== undefined) {
+      // Who cancels says why; that is worth more than our own word for it.
+      const why = error.code === 'cancelled' ? cancellation(signal, agent.name) : error;
+      throw new AgentFailure(why, { usage: end.usage, ...partialOf(end.stdout.toString()) });
+    }
     return { output: readOutput(end.stdout, spec.stdout ?? 'text', agent.name), usage: end.usage };
   }
 
@@ -292,7 +302,15 @@ function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
 }
 
 function throwIfCancelled(signal: AbortSignal, agent: string): void {
-  if (!signal.aborted) return;
-  if (signal.reason instanceof AppError) throw signal.reason;
-  throw new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
+  if (signal.aborted) throw cancellation(signal, agent);
+}
+
+function cancellation(signal: AbortSignal, agent: string): AppError {
+  if (signal.reason instanceof AppError) return signal.reason;
+  return new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
+}
+
+/** What a program that failed had written: its next attempt may go on from there. */
+function partialOf(stdout: string): { partial?: string } {
+  return stdout === '' ? {} : { partial: stdout.slice(0, partialLength) };
 }

@@ -144,6 +144,26 @@ export const errorCodes = {
     title: 'The memory passed its limit',
   },
 
+  agent_busy: {
+    status: 429,
+    exit: 6,
+    retryable: true,
+    title: 'The agent asks to be called later',
+  },
+  agent_stalled: {
+    status: 504,
+    exit: 1,
+    retryable: true,
+    title: 'The agent reported no progress for too long',
+  },
+  breaker_open: {
+    status: 503,
+    exit: 6,
+    retryable: true,
+    title: 'Calls are held back after many failures',
+  },
+  budget_exceeded: { status: 402, exit: 6, retryable: false, title: 'A budget is used up' },
+
   workflow_invalid: { status: 422, exit: 2, retryable: false, title: 'A workflow is wrong' },
   workflow_not_found: { status: 404, exit: 4, retryable: false, title: 'No such workflow' },
   run_not_found: { status: 404, exit: 4, retryable: false, title: 'No such run' },
@@ -155,6 +175,11 @@ export const errorCodes = {
     retryable: false,
     title: 'The events of the run contradict each other',
   },
+  rejected: { status: 409, exit: 1, retryable: false, title: 'A person said no' },
+  quorum_missed: { status: 409, exit: 1, retryable: true, title: 'Too few agents answered' },
+  no_consensus: { status: 409, exit: 1, retryable: true, title: 'The answers do not agree' },
+  no_winner: { status: 409, exit: 1, retryable: true, title: 'No answer was accepted' },
+  undo_failed: { status: 409, exit: 1, retryable: true, title: 'Not all of it could be undone' },
   fenced: { status: 409, exit: 5, retryable: true, title: 'Another worker took the run over' },
   dependency_failed: {
     status: 409,

@@ -1,5 +1,6 @@
 /** One attempt of a task: from its expressions to the event that says what came of it. */
-import type { AgentRegistry } from '../agents/agents.ts';
+import type { AgentDefinition, AgentRegistry, InvocationResult } from '../agents/agents.ts';
+import { AgentFailure } from '../agents/agents.ts';
 import {
   AppError,
   backoffMs,
@@ -9,11 +10,55 @@ import {
   references,
   toAppError,
   type Clock,
+  type ErrorRecord,
   type Log,
 } from '../base/base.ts';
-import { prepareRunFolder, runFolder } from './run-folder.ts';
-import { taskEnded, type RunState } from './state.ts';
-import type { EventBody, TaskSpec, WorkflowDefinition } from './types.ts';
+import type { AgentTask, WorkflowDefinition } from './definition.ts';
+import type { EventBody, Usage, WorkspaceChange, WorkspaceMark } from './events.ts';
+import { prepareRunFolder } from './run-folder.ts';
+import { scopeOf } from './scope.ts';
+import { templateOf } from './shape.ts';
+import type { RunState } from './state.ts';
+
+/** Asked before every call: breakers and budgets that runs share. */
+export interface Admission {
+  /** Undefined when the call may begin; else why not, and when to ask again, where time helps. */
+  ask(call: Call): Promise<{ readonly error: ErrorRecord; readonly retryAt?: Date } | undefined>;
+  /** Called once for each call that was let in. `last`: no further attempt of the task follows. */
+  done(call: Call, end: CallEnd): Promise<void>;
+}
+
+export interface Call {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly agent: AgentDefinition;
+  readonly budgets: readonly string[];
+  readonly estimate: { readonly microUsd?: number; readonly tokens?: number; readonly ms: number };
+}
+
+export interface CallEnd {
+  readonly error?: ErrorRecord;
+  readonly cancelled: boolean;
+  readonly last: boolean;
+  readonly usage: Usage | undefined;
+}
+
+/** Folders that agents may change: fixed before an attempt, and after it. */
+export interface AttemptWorkspaces {
+  begin(request: {
+    readonly runId: string;
+    readonly task: string;
+    readonly attemptId: string;
+    readonly folder: string;
+    readonly kind: 'worktree' | 'snapshot';
+    readonly previous?: WorkspaceMark;
+    readonly signal: AbortSignal;
+  }): Promise<WorkspaceMark>;
+  finish(
+    mark: WorkspaceMark,
+    ids: { readonly runId: string; readonly task: string; readonly attemptId: string },
+  ): Promise<WorkspaceChange>;
+}
 
 export interface AttemptContext {
   readonly registry: AgentRegistry;
@@ -21,6 +66,8 @@ export interface AttemptContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  readonly admission?: Admission;
+  readonly workspaces?: AttemptWorkspaces;
 }
 
 export interface AttemptRequest {
@@ -28,9 +75,11 @@ export interface AttemptRequest {
   readonly runId: string;
   readonly definition: WorkflowDefinition;
   readonly state: RunState;
-  /** Tasks that have ended by now and may be named by expressions. */
-  readonly ancestors: ReadonlySet<string>;
-  readonly task: TaskSpec;
+  /** Where in the run: the task's path, with the numbers of items. */
+  readonly path: string;
+  readonly task: AgentTask;
+  /** What its expressions may name beyond the usual. */
+  readonly extra: Readonly<Record<string, unknown>> | undefined;
   /** 1, 2, 3 … */
   readonly attempt: number;
   readonly attemptId: string;
@@ -38,78 +87,273 @@ export interface AttemptRequest {
   /** Whether an abort means that the worker stops, not the run. */
   readonly isLettingGo: () => boolean;
   readonly onProgress: (text: string) => void;
+  /** Writes a fact and resolves when it is durable. */
+  readonly record: (body: EventBody) => Promise<void>;
 }
 
 /** Runs one attempt. Whatever happens becomes an event, never an exception. */
 export async function runAttempt(request: AttemptRequest): Promise<EventBody> {
-  const { context, runId, definition, state, task, attempt, attemptId, signal } = request;
-  let retries = task.retries ?? 0;
+  const attempt = new Attempt(request);
   try {
+    return await attempt.run();
+  } catch (thrown) {
+    return await attempt.failed(thrown);
+  }
+}
+
+/** Groups in which one member more or less does not matter: it fails at once instead of waiting. */
+const spareModes: ReadonlySet<string> = new Set(['consensus', 'competitive', 'redundant']);
+
+class Attempt {
+  readonly #request: AttemptRequest;
+  #retries: number;
+  #call: Call | undefined;
+  #mark: WorkspaceMark | undefined;
+
+  constructor(request: AttemptRequest) {
+    this.#request = request;
+    this.#retries = request.task.retries ?? 0;
+  }
+
+  async run(): Promise<EventBody> {
+    const { context, runId, task, path, attempt, signal } = this.#request;
+    const agent = await this.#agent();
+    this.#retries = task.retries ?? agent.retries;
+    const deferred = await this.#admit(agent);
+    if (deferred !== undefined) return deferred;
+    if (references(task.input).includes('run.folder')) await prepareRunFolder(context.home, runId);
+    const folder = await this.#beginWorkspace();
+    signal.throwIfAborted();
+    const { output, usage } = await this.#invoke(agent, folder);
+    await this.#finishWorkspace();
+    await this.#done({ cancelled: false, last: true, usage });
+    const isBlind = this.#request.state.shape.nodes.get(templateOf(path))?.blind === true;
+    return {
+      type: 'attempt.succeeded',
+      task: path,
+      attempt,
+      output: output ?? null,
+      usage,
+      ...(isBlind ? { blind: true } : {}),
+    };
+  }
+
+  /** What is written when the attempt came to nothing. */
+  async failed(thrown: unknown): Promise<EventBody> {
+    const { context, runId, path, attempt, signal, state, isLettingGo } = this.#request;
+    const error = toAppError(thrown);
+    const { usage, partial } = error instanceof AgentFailure ? error : {};
+    if (signal.aborted) {
+      await this.#done({ cancelled: true, last: true, usage });
+      if (isLettingGo()) {
+        return { type: 'attempt.abandoned', task: path, attempt, reason: 'the worker stopped' };
+      }
+      const why: unknown = signal.reason;
+      return {
+        type: 'attempt.cancelled',
+        task: path,
+        attempt,
+        ...(why instanceof AppError ? { reason: why.message } : {}),
+        ...(usage === undefined ? {} : { usage }),
+      };
+    }
+    if (error.code === 'internal') {
+      context.log.error({ error, runId, task: path }, 'an attempt met a defect');
+    }
+    const failures = (state.tasks.get(path)?.failures ?? 0) + 1;
+    const again = error.retryable && failures <= this.#retries;
+    const record = errorRecord(error);
+    await this.#done({ error: record, cancelled: false, last: !again, usage });
+    // Being asked to call later is no failure: it is not counted, and the task waits.
+    if (error.code === 'agent_busy') return this.#deferred(record, retryAfterMs(error));
+    return {
+      type: 'attempt.failed',
+      task: path,
+      attempt,
+      error: record,
+      ...(usage === undefined ? {} : { usage }),
+      ...(partial === undefined ? {} : { partial }),
+      ...(again
+        ? { retryAt: this.#after(backoffMs(defaultRetry, failures, context.random())) }
+        : {}),
+    };
+  }
+
+  async #agent(): Promise<AgentDefinition> {
+    const { context, state, task } = this.#request;
     const hash = state.agents[task.agent] ?? '';
     const agent = await context.registry.byHash(hash);
-    if (agent === undefined) {
-      const message = `the definition ${hash.slice(0, 12)} of agent ${task.agent} is gone`;
-      throw new AppError('agent_not_found', message);
-    }
-    retries = task.retries ?? agent.retries;
-    // Only who names the folder gets one: most tasks leave no files.
-    if (references(task.input).includes('run.folder')) await prepareRunFolder(context.home, runId);
-    const scope = scopeOf(context.home, runId, definition, state, request.ancestors);
-    const { output, usage } = await context.registry.invoke({
-      agent,
-      input: expand(task.input, scope),
+    if (agent !== undefined) return agent;
+    const message = `the definition ${hash.slice(0, 12)} of agent ${task.agent} is gone`;
+    throw new AppError('agent_not_found', message);
+  }
+
+  /** Asks for permission; an event when the attempt may not begin now. */
+  async #admit(agent: AgentDefinition): Promise<EventBody | undefined> {
+    const { context, runId, definition, path, attemptId, task } = this.#request;
+    if (context.admission === undefined) return undefined;
+    const call: Call = {
       attemptId,
-      idempotencyKey: `${runId}/${task.id}`,
-      timeoutMs: task.timeoutMs ?? agent.timeoutMs,
+      runId,
+      agent,
+      budgets: definition.budgets ?? [],
+      estimate: { ms: task.timeoutMs ?? agent.timeoutMs, ...task.budget },
+    };
+    const refusal = await context.admission.ask(call);
+    if (refusal === undefined) {
+      this.#call = call;
+      return undefined;
+    }
+    const { error, retryAt } = refusal;
+    const mode = this.#request.state.shape.nodes.get(templateOf(path))?.group.mode ?? 'parallel';
+    if (retryAt === undefined || spareModes.has(mode)) {
+      return { type: 'attempt.failed', task: path, attempt: this.#request.attempt, error };
+    }
+    return this.#deferred(error, retryAt.getTime() - context.clock.nowMs());
+  }
+
+  #deferred(error: ErrorRecord, ms: number | undefined): EventBody {
+    const { context, path, attempt } = this.#request;
+    const pauseMs = ms ?? backoffMs(defaultRetry, Math.min(attempt, 10), context.random());
+    const retryAt = this.#after(Math.max(10, pauseMs));
+    return { type: 'attempt.deferred', task: path, attempt, error, retryAt };
+  }
+
+  #after(ms: number): string {
+    return new Date(this.#request.context.clock.nowMs() + ms).toISOString();
+  }
+
+  async #invoke(agent: AgentDefinition, folder: string | undefined): Promise<InvocationResult> {
+    const { context, runId, path, task, attempt, attemptId, state, signal } = this.#request;
+    const stall = new StallWatch(context.clock, task.stallMs, agent.name);
+    const { partial } = state.tasks.get(path) ?? {};
+    try {
+      return await context.registry.invoke({
+        agent,
+        input: expand(task.input, this.#scope(folder)),
+        attemptId,
+        attempt,
+        idempotencyKey: `${runId}/${path}`,
+        timeoutMs: task.timeoutMs ?? agent.timeoutMs,
+        ...(task.budget === undefined ? {} : { budget: task.budget }),
+        ...(partial === undefined ? {} : { partial }),
+        signal: stall.signal === undefined ? signal : AbortSignal.any([signal, stall.signal]),
+        onProgress: (text) => {
+          stall.progressed();
+          this.#request.onProgress(text);
+        },
+      });
+    } catch (thrown) {
+      // What the runtime makes of the abort says less than why it was aborted.
+      if (!signal.aborted && stall.error !== undefined) {
+        const facts = thrown instanceof AgentFailure ? thrown : {};
+        throw new AgentFailure(stall.error, facts);
+      }
+      throw thrown;
+    } finally {
+      stall.close();
+    }
+  }
+
+  #scope(folder: string | undefined): Readonly<Record<string, unknown>> {
+    const { context, runId, definition, state, path, extra } = this.#request;
+    const workspace = folder === undefined ? {} : { workspace: { path: folder } };
+    const source = { home: context.home, runId, definition, state };
+    return scopeOf(source, path, { ...extra, ...workspace });
+  }
+
+  /** The folder that the agent may change, in the state that is fixed and written down first. */
+  async #beginWorkspace(): Promise<string | undefined> {
+    const { context, runId, path, task, attemptId, state, signal, record } = this.#request;
+    if (task.workspace === undefined) return undefined;
+    if (context.workspaces === undefined) {
+      throw new AppError('unavailable', 'this worker keeps no workspaces');
+    }
+    const folder = expand(task.workspace.folder, this.#scope(undefined));
+    if (typeof folder !== 'string') {
+      throw new AppError('invalid_input', `workspace: ${JSON.stringify(folder)} is no folder`);
+    }
+    const { mark: previous } = state.tasks.get(path) ?? {};
+    const { kind } = task.workspace;
+    this.#mark = await context.workspaces.begin({
+      runId,
+      task: path,
+      attemptId,
+      folder,
+      kind,
       signal,
-      onProgress: request.onProgress,
+      ...(previous === undefined ? {} : { previous }),
     });
-    return { type: 'attempt.succeeded', task: task.id, attempt, output: output ?? null, usage };
-  } catch (thrown) {
-    return failureOf(request, retries, thrown);
+    await record({ type: 'workspace.prepared', task: path, mark: this.#mark });
+    return this.#mark.path;
+  }
+
+  async #finishWorkspace(): Promise<void> {
+    const { context, runId, path, attemptId, record } = this.#request;
+    const mark = this.#mark;
+    this.#mark = undefined;
+    if (mark === undefined || context.workspaces === undefined) return;
+    const change = await context.workspaces.finish(mark, { runId, task: path, attemptId });
+    await record({ type: 'workspace.changed', task: path, change });
+  }
+
+  async #done(end: CallEnd): Promise<void> {
+    const { context, path } = this.#request;
+    const call = this.#call;
+    this.#call = undefined;
+    try {
+      // An attempt that failed has changed its folder as well.
+      await this.#finishWorkspace();
+    } catch (error) {
+      context.log.warn(
+        { error: toAppError(error), task: path },
+        'a folder was not looked at again',
+      );
+    }
+    if (call === undefined || context.admission === undefined) return;
+    try {
+      await context.admission.done(call, end);
+    } catch (error) {
+      context.log.warn({ error: toAppError(error), task: path }, 'a call was not settled');
+    }
   }
 }
 
-/** What expressions can name: inputs, the run, and those of the given tasks that have ended. */
-export function scopeOf(
-  home: string,
-  runId: string,
-  definition: WorkflowDefinition,
-  state: RunState,
-  tasks: ReadonlySet<string>,
-): Record<string, unknown> {
-  const ended = definition.tasks.flatMap(({ id, agent }) => {
-    const task = tasks.has(id) ? state.tasks.get(id) : undefined;
-    if (task === undefined || !taskEnded(task.status)) return [];
-    const { status, output = null, error = null, reason = null } = task;
-    return [[id, { agent, status, output, error, reason }] as const];
-  });
-  return {
-    inputs: state.input,
-    run: { id: runId, workflow: definition.name, folder: runFolder(home, runId) },
-    tasks: Object.fromEntries(ended),
-  };
+function retryAfterMs({ details }: AppError): number | undefined {
+  const ms = details?.['retryAfterMs'];
+  return typeof ms === 'number' && ms >= 0 ? ms : undefined;
 }
 
-function failureOf(request: AttemptRequest, retries: number, thrown: unknown): EventBody {
-  const { context, runId, state, task, attempt, signal } = request;
-  if (signal.aborted) {
-    return request.isLettingGo()
-      ? { type: 'attempt.abandoned', task: task.id, attempt, reason: 'the worker stopped' }
-      : { type: 'attempt.cancelled', task: task.id, attempt };
+/** Aborts when nothing was heard for too long. */
+class StallWatch {
+  readonly signal: AbortSignal | undefined;
+  error: AppError | undefined;
+  readonly #restart: () => void;
+  #cancel: () => void = () => undefined;
+
+  constructor(clock: Clock, stallMs: number | undefined, agent: string) {
+    if (stallMs === undefined) {
+      this.#restart = () => undefined;
+      return;
+    }
+    const controller = new AbortController();
+    this.signal = controller.signal;
+    this.#restart = () => {
+      this.#cancel();
+      this.#cancel = clock.after(stallMs, () => {
+        const message = `agent ${agent} reported no progress for ${stallMs / 1_000} s`;
+        this.error = new AppError('agent_stalled', message);
+        controller.abort(this.error);
+      });
+    };
+    this.#restart();
   }
-  const error = toAppError(thrown);
-  if (error.code === 'internal') {
-    context.log.error({ error, runId, task: task.id }, 'an attempt met a defect');
+
+  progressed(): void {
+    this.#restart();
   }
-  const failures = (state.tasks.get(task.id)?.failures ?? 0) + 1;
-  const pauseMs = backoffMs(defaultRetry, failures, context.random());
-  const retryAt = new Date(context.clock.nowMs() + pauseMs).toISOString();
-  return {
-    type: 'attempt.failed',
-    task: task.id,
-    attempt,
-    error: errorRecord(error),
-    ...(error.retryable && failures <= retries ? { retryAt } : {}),
-  };
+
+  close(): void {
+    this.#cancel();
+  }
 }

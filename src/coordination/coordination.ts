@@ -10,7 +10,10 @@ import { Runs } from './runs.ts';
 import type { Coordination, RunStatus } from './types.ts';
 import { Worker } from './worker.ts';
 
+export type * from './definition.ts';
+export type * from './events.ts';
 export type * from './types.ts';
+export { allTasks, isAgentTask, isApprovalTask, isGroupTask } from './definition.ts';
 export { runFolder } from './run-folder.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowSchema } from './workflow.ts';

@@ -9,19 +9,30 @@ import {
 import type { Database } from '../database/database.ts';
 import { GroupCommit } from './group-commit.ts';
 import { appendEvents, maxEventsInRow, type AppendColumns } from './queries.ts';
-import type { EventBody, RunStatus, TaskStatus } from './types.ts';
+import type { EventBody } from './events.ts';
+import type { RunStatus, TaskStatus, UndoStatus } from './types.ts';
+
+/** How the row of a run changes; what is absent stays. */
+export interface RowChange {
+  readonly status?: RunStatus;
+  readonly counts?: Readonly<Partial<Record<TaskStatus, number>>>;
+  /** Set, or forgotten, together with the status. */
+  readonly error?: ErrorRecord;
+  readonly fingerprint?: string;
+  readonly undo?: UndoStatus;
+  /** Gives the run back, for any worker to take: now (null), or from a time on. */
+  readonly release?: true;
+  readonly wakeAt?: string | null;
+  readonly finished?: true;
+}
 
 /** What one run appends in one go: all of it becomes durable, or none. */
 export interface Append {
   readonly runId: string;
   readonly epoch: bigint;
   readonly events: readonly { readonly seq: number; readonly body: EventBody }[];
-  /** The run's status from now on, where it changes. */
-  readonly status?: RunStatus;
-  readonly counts?: Readonly<Partial<Record<TaskStatus, number>>>;
-  readonly error?: ErrorRecord;
-  /** Gives the run back, for any worker to take. */
-  readonly release?: boolean;
+  /** What of them shows in the run's row; absent: nothing. */
+  readonly row?: RowChange;
   /** Requests that these events answer. */
   readonly signalIds?: readonly string[];
 }
@@ -139,10 +150,7 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
     worker,
     runIds: batch.map(({ runId }) => runId),
     epochs: batch.map(({ epoch }) => epoch),
-    statuses: batch.map(({ status }) => status ?? null),
-    counts: batch.map(({ counts }) => (counts === undefined ? null : JSON.stringify(counts))),
-    errors: batch.map(({ error }) => (error === undefined ? null : JSON.stringify(error))),
-    releases: batch.map(({ release }) => release ?? false),
+    changes: batch.map(({ row }) => (row === undefined ? null : JSON.stringify(row))),
     rowRunIds: rows.map(({ runId }) => runId),
     seqs: rows.map(({ seq }) => seq),
     eventCounts: rows.map(({ bodies }) => bodies.length),

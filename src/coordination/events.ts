@@ -152,8 +152,8 @@ export type RunEventBody =
       readonly by?: string;
       readonly signalId: string;
     }
-  | { readonly type: 'run.completed'; readonly output: unknown }
-  | { readonly type: 'run.failed'; readonly error: ErrorRecord }
+  | { readonly type: 'run.completed'; readonly output: unknown; readonly verdict?: Verdict }
+  | { readonly type: 'run.failed'; readonly error: ErrorRecord; readonly verdict?: Verdict }
   | { readonly type: 'run.cancelled'; readonly reason: string }
   | {
       readonly type: 'run.undo_requested';

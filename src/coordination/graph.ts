@@ -1,4 +1,4 @@
-import type { TaskSpec } from './types.ts';
+import type { TaskSpec } from './definition.ts';
 
 /** What a task waits for, in one list. */
 export function waitsFor(task: TaskSpec): readonly string[] {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError, suggest } from '../base/base.ts';
-import type { InputSpec, WorkflowDefinition } from './types.ts';
+import type { InputSpec, WorkflowDefinition } from './definition.ts';
 import { inputTypeProblem } from './workflow.ts';
 
 const run = promisify(execFile);

@@ -1,6 +1,8 @@
 import { json, sql, type Sql } from '../database/database.ts';
 import type { ErrorRecord } from '../base/base.ts';
-import type { EventBody, RunStatus, TaskStatus } from './types.ts';
+import { knownFormat } from './definition.ts';
+import type { Answer, EventBody } from './events.ts';
+import type { RunStatus, TaskStatus, UndoStatus } from './types.ts';
 
 /** Channel on which a new or released run is announced; the payload is empty. */
 export const runsChannel = 'centuria_runs';
@@ -20,6 +22,12 @@ export interface RunRow {
   readonly created_at: Date;
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
+  readonly format: number;
+  readonly wake_at: Date | null;
+  readonly fingerprint: string | null;
+  readonly undo: UndoStatus | null;
+  readonly started_by: string | null;
+  readonly forked_from: string | null;
 }
 
 /** The events of one turn. */
@@ -33,14 +41,33 @@ export interface TurnRow {
   readonly body: readonly EventBody[] | EventBody;
 }
 
+/** Until when a run is parked that only somebody can wake. */
+export const never = '9999-12-31T00:00:00.000Z';
+
 /** Most events of one row; a turn with more takes several. */
 export const maxEventsInRow = 256;
 
 export interface SignalRow {
   readonly run_id: string;
   readonly signal_id: string;
-  readonly kind: 'cancel' | 'retry';
-  readonly body: { readonly reason?: string };
+  readonly kind: SignalKind;
+  readonly body: SignalBody;
+}
+
+export type SignalKind = 'cancel' | 'retry' | 'pause' | 'resume' | 'answer' | 'signal' | 'undo';
+
+export interface SignalBody {
+  readonly by?: string;
+  readonly reason?: string;
+  /** Of a retry: the task to begin from. */
+  readonly from?: string;
+  readonly question?: string;
+  readonly answer?: Answer;
+  /** Of a signal. */
+  readonly name?: string;
+  readonly data?: unknown;
+  /** Of an undo. */
+  readonly force?: boolean;
 }
 
 /** Columns of one append: element i of each array belongs to run i, then to row i, then to signal i. */
@@ -48,10 +75,8 @@ export interface AppendColumns {
   readonly worker: string;
   readonly runIds: readonly string[];
   readonly epochs: readonly bigint[];
-  readonly statuses: readonly (RunStatus | null)[];
-  readonly counts: readonly (string | null)[];
-  readonly errors: readonly (string | null)[];
-  readonly releases: readonly boolean[];
+  /** A RowChange as JSON, or null. */
+  readonly changes: readonly (string | null)[];
   readonly rowRunIds: readonly string[];
   readonly seqs: readonly number[];
   readonly eventCounts: readonly number[];
@@ -71,9 +96,8 @@ export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appe
   sql`
     with head as (
       select * from unnest(
-        ${columns.runIds}::uuid[], ${columns.epochs}::bigint[], ${columns.statuses}::text[],
-        ${columns.counts}::text[], ${columns.errors}::text[], ${columns.releases}::boolean[]
-      ) as h (run_id, epoch, status, counts, error, release)
+        ${columns.runIds}::uuid[], ${columns.epochs}::bigint[], ${columns.changes}::text[]
+      ) as h (run_id, epoch, change)
     ), held as materialized (
       select own.run_id from (select run_id, epoch from head order by run_id) h
       cross join lateral (
@@ -94,13 +118,21 @@ export const appendEvents = (columns: AppendColumns): Sql<{ run_id: string; appe
       returning run_id, events
     ), projected as (
       update runs r set
-        status = coalesce(h.status, r.status),
-        task_counts = coalesce(h.counts::json, r.task_counts),
-        error = case when h.status is null then r.error else h.error::json end,
-        owner = case when h.release then null else r.owner end,
-        finished_at = case when h.status in ('completed', 'failed', 'cancelled') then now() else r.finished_at end
-      from head h join held using (run_id)
-      where r.run_id = h.run_id and (h.status is not null or h.counts is not null or h.release)
+        status = coalesce(c.status, r.status),
+        task_counts = coalesce(c.counts, r.task_counts),
+        error = case when c.status is null then r.error else c.error end,
+        fingerprint = case when c.status is null then r.fingerprint else c.fingerprint end,
+        undo = coalesce(c.undo, r.undo),
+        owner = case when c.release then null else r.owner end,
+        wake_at = case when c.release then c."wakeAt" else r.wake_at end,
+        finished_at = case when c.finished then now() else r.finished_at end
+      from head h
+      join held using (run_id)
+      cross join lateral json_to_record(h.change::json) as c (
+        status text, counts json, error json, fingerprint text, undo text, release boolean,
+        "wakeAt" timestamptz, finished boolean
+      )
+      where r.run_id = h.run_id and h.change is not null
     ), consumed as (
       delete from run_signals s
       using unnest(${columns.signalRunIds}::uuid[], ${columns.signalIds}::uuid[]) as c (run_id, signal_id)
@@ -120,6 +152,9 @@ export interface CreateColumns {
   readonly keys: readonly (string | null)[];
   readonly requestHashes: readonly string[];
   readonly bodies: readonly string[];
+  readonly formats: readonly number[];
+  readonly startedBy: readonly (string | null)[];
+  readonly forkedFrom: readonly (string | null)[];
 }
 
 /** Creates runs with their first event and wakes the workers. A run whose key exists does not come back. */
@@ -129,16 +164,19 @@ export const createRuns = (columns: CreateColumns): Sql<{ run_id: string; create
       select * from unnest(
         ${columns.runIds}::uuid[], ${columns.workflows}::text[], ${columns.definitionHashes}::text[],
         ${columns.priorities}::smallint[], ${columns.keys}::text[], ${columns.requestHashes}::text[],
-        ${columns.bodies}::text[]
-      ) as w (run_id, workflow, definition_hash, priority, key, request_hash, body)
+        ${columns.bodies}::text[], ${columns.formats}::smallint[], ${columns.startedBy}::text[],
+        ${columns.forkedFrom}::uuid[]
+      ) as w (run_id, workflow, definition_hash, priority, key, request_hash, body, format, started_by,
+        forked_from)
     ), keyed as (
       insert into run_keys (idempotency_key, run_id, request_hash)
       select key, run_id, request_hash from wanted where key is not null order by key
       on conflict (idempotency_key) do nothing
       returning run_id
     ), created as (
-      insert into runs (run_id, workflow, definition_hash, status, priority)
-      select run_id, workflow, definition_hash, 'queued', priority from wanted
+      insert into runs (run_id, workflow, definition_hash, status, priority, format, started_by, forked_from)
+      select run_id, workflow, definition_hash, 'queued', priority, format, started_by, forked_from
+      from wanted
       where key is null or run_id in (select run_id from keyed)
       returning run_id, created_at
     ), first_events as (
@@ -180,7 +218,7 @@ export const removeDeadWorkers = (): Sql =>
     where w.lease_until < now() - interval '1 day'
       and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
 
-/** Takes runs that nobody holds, highest priority first, then oldest. */
+/** Takes runs that nobody holds, highest priority first, then oldest; those of a later format are left to others. */
 export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
   sql`update runs r set
       owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running',
@@ -188,12 +226,43 @@ export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
     from (
       select run_id from runs
       where owner is null and finished_at is null and wake_at is null
+        and format <= ${knownFormat}::smallint
       order by priority desc, run_id
       limit ${most}::integer
       for update skip locked
     ) c
     where r.run_id = c.run_id
     returning r.*`;
+
+/** Takes parked runs whose time has come. */
+export const claimDue = (worker: string, most: number): Sql<RunRow> =>
+  sql`update runs r set owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running', wake_at = null
+    from (
+      select run_id from runs
+      where owner is null and finished_at is null and wake_at <= now()
+        and format <= ${knownFormat}::smallint
+      order by wake_at
+      limit ${most}::integer
+      for update skip locked
+    ) c
+    where r.run_id = c.run_id
+    returning r.*`;
+
+/** In how many milliseconds the next parked run is due; no row when none is by time. */
+export const nextDue = (): Sql<{ due_ms: number }> =>
+  sql`select extract(epoch from (wake_at - now())) * 1000::float8 as due_ms from runs
+    where owner is null and finished_at is null and wake_at < ${never}::timestamptz
+    order by wake_at limit 1`;
+
+/** Wakes parked runs that were asked something while they were being parked. */
+export const wakeAsked = (): Sql<{ run_id: string }> =>
+  sql`with woken as (
+      update runs r set wake_at = null, status = 'queued'
+      where r.owner is null and r.finished_at is null and r.wake_at is not null
+        and r.run_id in (select run_id from run_signals)
+      returning r.run_id
+    )
+    select run_id, pg_notify(${runsChannel}, '') from woken`;
 
 /** Takes runs over from workers whose lease has ended. */
 export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
@@ -202,7 +271,7 @@ export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
       started_at = coalesce(r.started_at, now())
     from (
       select o.run_id from runs o
-      where o.finished_at is null
+      where o.finished_at is null and o.format <= ${knownFormat}::smallint
         and o.owner in (select worker_id from workers where lease_until < now())
       order by o.priority desc, o.run_id
       limit ${most}::integer
@@ -210,6 +279,19 @@ export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
     ) c
     where r.run_id = c.run_id
     returning r.*`;
+
+/** Gives back runs whose owner is no worker any more: its row was deleted by hand. */
+export const releaseOwnerless = (): Sql<{ run_id: string }> =>
+  sql`update runs r set owner = null, status = 'queued'
+    where r.finished_at is null and r.owner is not null
+      and not exists (select 1 from workers w where w.worker_id = r.owner)
+    returning r.run_id`;
+
+/** Ends leases that no worker could have: longer than a day ahead, which only a hand can have written. */
+export const clampLeases = (): Sql<{ worker_id: string }> =>
+  sql`update workers set lease_until = now() + interval '1 minute'
+    where lease_until > now() + interval '1 day'
+    returning worker_id`;
 
 /** Open runs that the worker holds. */
 export const openRunsOf = (worker: string): Sql<{ run_id: string; epoch: bigint }> =>
@@ -260,32 +342,50 @@ export const signalsOfWorker = (worker: string): Sql<SignalRow> =>
     from run_signals s join runs r on r.run_id = s.run_id
     where r.owner = ${worker}::uuid order by s.run_id, s.signal_id`;
 
-/** Leaves a cancellation for the owner of an open run; no row when there is no open run. */
-export const requestCancel = (
+/**
+ * Leaves a request for the owner of an open run, and wakes it when it is parked; no row when there is
+ * no open run. The row is locked, so that a worker that parks it at the same time does so before or after.
+ */
+export const requestOfOpen = (
   runId: string,
   signalId: string,
-  reason: string,
+  kind: SignalKind,
+  body: SignalBody,
 ): Sql<{ told: string }> =>
-  sql`with open_run as (
-      select run_id from runs where run_id = ${runId}::uuid and finished_at is null for key share
+  sql`with open_run as materialized (
+      select run_id, owner from runs
+      where run_id = ${runId}::uuid and finished_at is null for no key update
+    ), woken as (
+      update runs r set wake_at = null
+      from open_run o where r.run_id = o.run_id and o.owner is null
     ), left_signal as (
       insert into run_signals (run_id, signal_id, kind, body)
-      select run_id, ${signalId}::uuid, 'cancel', ${json({ reason })}::json from open_run
+      select run_id, ${signalId}::uuid, ${kind}, ${json(body)}::json from open_run
       returning run_id
     )
-    select run_id::text as told, pg_notify(${signalsChannel}, run_id::text) from left_signal`;
+    select run_id::text as told, pg_notify(${signalsChannel}, run_id::text), pg_notify(${runsChannel}, '')
+    from left_signal`;
 
-/** Opens a failed or cancelled run again; no row when it has not ended so. */
-export const requestRetry = (runId: string, signalId: string): Sql<{ told: string }> =>
+/** Opens an ended run again, in one of the given states; no row when it is not in one. */
+export const requestOfEnded = (
+  runId: string,
+  signalId: string,
+  kind: SignalKind,
+  body: SignalBody,
+  statuses: readonly RunStatus[],
+): Sql<{ told: string }> =>
   sql`with reopened as (
-      update runs set status = 'queued', owner = null, finished_at = null, error = null
-      where run_id = ${runId}::uuid and status in ('failed', 'cancelled')
+      update runs set status = 'queued', owner = null, wake_at = null, finished_at = null,
+        error = case when ${kind} = 'undo' then error end,
+        undo = case when ${kind} = 'undo' then 'requested' else undo end
+      where run_id = ${runId}::uuid and finished_at is not null
+        and status = any(${statuses}::text[])
       returning run_id
     ), outdated as (
       delete from run_signals s using reopened where s.run_id = reopened.run_id
     ), left_signal as (
       insert into run_signals (run_id, signal_id, kind, body)
-      select run_id, ${signalId}::uuid, 'retry', '{}'::json from reopened
+      select run_id, ${signalId}::uuid, ${kind}, ${json(body)}::json from reopened
       returning run_id
     )
     select run_id::text as told, pg_notify(${runsChannel}, '') from left_signal`;

@@ -1,15 +1,29 @@
 import { AppError, errorRecord, expand, newId } from '../base/base.ts';
-import { runAttempt, scopeOf, type AttemptContext } from './attempt.ts';
-import { decide, type Decision } from './decide.ts';
+import { runAttempt, type AttemptContext } from './attempt.ts';
+import { decide, type Decision, type Expressions, type Start } from './decide.ts';
+import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append, EventLog } from './event-log.ts';
-import { ancestorsOf } from './graph.ts';
-import type { RunRow, SignalRow } from './queries.ts';
+import type { EventBody, RunEvent } from './events.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { never, type RunRow, type SignalRow } from './queries.ts';
+import { budgetOf } from './run-budget.ts';
+import { outputScope, scopeOf } from './scope.ts';
+import { parentOf } from './shape.ts';
+import { answerTo } from './signals.ts';
 import type { Slots } from './slots.ts';
-import { applyEvent, countTasks, newRunState, runEnded, type RunState } from './state.ts';
-import type { EventBody, RunEvent, RunStatus, TaskSpec, WorkflowDefinition } from './types.ts';
+import {
+  applyEvent,
+  countTasks,
+  newRunState,
+  openQuestions,
+  runEnded,
+  taskEnded,
+  type RunState,
+} from './state.ts';
+import { undoEffects, type UndoContext } from './undo.ts';
 
 /** What a driver stands on; the same for all runs of a worker. */
-export interface DriverContext extends AttemptContext {
+export interface DriverContext extends UndoContext, Omit<AttemptContext, 'workspaces'> {
   readonly worker: string;
   readonly eventLog: EventLog;
   readonly slots: Slots;
@@ -24,13 +38,21 @@ export interface ClaimedRun {
   readonly signals: readonly SignalRow[];
 }
 
-/** How a driver let go of its run. */
-export type DriverEnd = 'ended' | 'released' | 'fenced';
+/** How a driver let go of its run: `parked` waits for a time or for somebody, without a worker. */
+export type DriverEnd = 'ended' | 'released' | 'parked' | 'fenced';
 
 interface Attempt {
   readonly controller: AbortController;
   readonly done: Promise<void>;
 }
+
+/** A start that was written down. */
+interface Begun extends Start {
+  readonly attempt: number;
+  readonly attemptId: string;
+}
+
+type Release = Extract<EventBody, { type: 'run.released' }>;
 
 /** After so many attempts whose worker died, the task itself is taken for the cause. */
 const maxAbandoned = 5;
@@ -39,6 +61,8 @@ const progressIntervalMs = 2_000;
 const progressLength = 200;
 /** Counts of tasks are projected into the run's row at most so often while nothing else changes there. */
 const countsIntervalMs = 1_000;
+/** A run that has nothing to do for longer than this is parked: it costs no memory and no worker. */
+const parkAfterMs = 5_000;
 
 /**
  * Advances one run that its worker holds, in turns: gather what has happened, decide, append all of
@@ -52,17 +76,22 @@ export class RunDriver {
   readonly #epoch: bigint;
   readonly #priority: number;
   readonly #state: RunState;
-  readonly #ancestors: Map<string, ReadonlySet<string>>;
+  readonly #expressions: Expressions;
   readonly #attempts = new Map<string, Attempt>();
   readonly #signalIds = new Set<string>();
   readonly #lastProgressMs = new Map<string, number>();
   #inbox: EventBody[] = [];
   #answered: string[] = [];
   #turn: { seq: number; body: EventBody }[] = [];
+  /** Who waits for what is told to be durable, by turn. */
+  #told: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #countsAtMs = 0;
   #wake: (() => void) | undefined;
   #awake = false;
   #letGo: 'no' | 'when-idle' | 'now' = 'no';
+  /** Nothing fits into the budget: only an answer helps. */
+  #isBroke = false;
+  readonly #undoing = new AbortController();
 
   /** Throws `run_corrupt` when the run's events contradict each other. */
   constructor(context: DriverContext, claimed: ClaimedRun) {
@@ -71,8 +100,13 @@ export class RunDriver {
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
     this.#priority = claimed.row.priority;
-    this.#ancestors = ancestorsOf(claimed.definition.tasks);
     this.#state = newRunState(claimed.definition);
+    const { home } = context;
+    const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
+    this.#expressions = {
+      of: (value, path) => expand(value, scopeOf(source, path)),
+      outputOf: (value, group) => expand(value, outputScope(source, group)),
+    };
     for (const event of claimed.events) applyEvent(this.#state, event, Date.parse(event.at));
     for (const signal of claimed.signals) this.signal(signal);
     this.#open(claimed.row.status === 'recovering');
@@ -88,16 +122,10 @@ export class RunDriver {
     if (this.#signalIds.has(signal.signal_id)) return;
     this.#signalIds.add(signal.signal_id);
     this.#answered.push(signal.signal_id);
-    if (signal.kind === 'cancel' && !runEnded(this.#state.status)) {
-      const reason = signal.body.reason ?? 'no reason given';
-      this.#tell({ type: 'run.cancel_requested', reason, signalId: signal.signal_id });
-    } else if (signal.kind === 'retry' && runEnded(this.#state.status)) {
-      const tasks = [...this.#state.tasks.values()].filter(({ status }) => status !== 'completed');
-      this.#record({
-        type: 'run.retried',
-        tasks: tasks.map(({ id }) => id),
-        signalId: signal.signal_id,
-      });
+    const { events, now } = answerTo(signal, this.#state);
+    for (const body of events) {
+      if (now) this.#record(body);
+      else this.#tell(body);
     }
     this.#rouse();
   }
@@ -105,7 +133,7 @@ export class RunDriver {
   /** Gives the run back: when its attempts have ended, or at once by stopping them. */
   letGo(when: 'when-idle' | 'now'): void {
     this.#letGo = when;
-    if (when === 'now') this.#stopAttempts(new AppError('cancelled', 'the worker is stopping'));
+    if (when === 'now') this.#stopAttempts(new AppError('cancelled', stopping));
     this.#rouse();
   }
 
@@ -121,47 +149,68 @@ export class RunDriver {
     try {
       for (;;) {
         this.#gather();
-        const decision = decide(this.#definition, this.#state, this.#now());
-        const starting = this.#recordDecision(decision);
-        const releasing = this.#isReleasing();
-        if (releasing && !runEnded(this.#state.status)) {
-          this.#record({ type: 'run.released', reason: 'the worker is stopping' });
+        const decision = this.#decide();
+        const starting = this.#recordStarts(decision);
+        const release = this.#releaseFor(decision, starting.length);
+        if (release !== undefined) this.#record(release);
+        if ((await this.#write(release, starting.length)) === 'fenced') return 'fenced';
+        if (runEnded(this.#state.status) && this.#state.undo !== 'requested') return 'ended';
+        if (release !== undefined) return release.reason === stopping ? 'released' : 'parked';
+        if (runEnded(this.#state.status)) {
+          if ((await this.#undo()) === 'fenced') return 'fenced';
+          continue;
         }
-        if ((await this.#write(releasing, starting.length)) === 'fenced') return 'fenced';
-        if (runEnded(this.#state.status)) return 'ended';
-        if (releasing) return 'released';
-        if (decision.stopRunning !== undefined)
-          this.#stopAttempts(stopReason(decision.stopRunning));
-        for (const { task, attempt, attemptId } of starting) this.#start(task, attempt, attemptId);
-        await this.#sleepUntil(decision.wakeAtMs);
+        // Only what is durable is acted on.
+        this.#stop(decision.stop);
+        for (const start of starting) this.#start(start);
+        await this.#sleepUntil(Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs));
       }
+    } catch (error) {
+      for (const each of this.#told.splice(0)) each.reject(error);
+      throw error;
     } finally {
       this.#context.slots.forget(this);
       this.#stopAttempts(new AppError('cancelled', 'the run is no longer driven here'));
+      for (const each of this.#told.splice(0))
+        each.reject(new AppError('fenced', 'the run is no longer driven here'));
       await Promise.allSettled([...this.#attempts.values()].map(({ done }) => done));
     }
   }
 
   /** First facts of this lease: whose it is, and which attempts died with the worker before. */
   #open(takeover: boolean): void {
-    if (runEnded(this.#state.status)) {
+    const state = this.#state;
+    if (runEnded(state.status) && state.undo !== 'requested') {
       throw new AppError(
         'run_corrupt',
-        `run ${this.runId} is open but its events say ${this.#state.status}`,
+        `run ${this.runId} is open but its events say ${state.status}`,
       );
     }
     this.#record({ type: 'run.claimed', worker: this.#context.worker, takeover });
-    for (const task of this.#state.tasks.values()) {
-      if (task.status !== 'running') continue;
-      if (task.abandoned + 1 >= maxAbandoned) {
+    for (const path of [...state.running.keys()]) {
+      const task = state.tasks.get(path);
+      if (task === undefined) continue;
+      const attempt = task.attempts;
+      if (this.#isLeftBehind(path)) {
+        const reason = 'its group has its result';
+        this.#record({ type: 'attempt.cancelled', task: path, attempt, reason });
+      } else if (task.abandoned + 1 >= maxAbandoned) {
         const message = `the worker died ${maxAbandoned} times during this task`;
         const error = errorRecord(new AppError('agent_crashed', message, { retryable: false }));
-        this.#record({ type: 'attempt.failed', task: task.id, attempt: task.attempts, error });
+        this.#record({ type: 'attempt.failed', task: path, attempt, error });
       } else {
         const reason = 'the worker that ran it is gone';
-        this.#record({ type: 'attempt.abandoned', task: task.id, attempt: task.attempts, reason });
+        this.#record({ type: 'attempt.abandoned', task: path, attempt, reason });
       }
     }
+  }
+
+  /** Whether a group around the task has ended: the task was on its way out. */
+  #isLeftBehind(path: string): boolean {
+    for (let group = parentOf(path); group !== ''; group = parentOf(group)) {
+      if (taskEnded(this.#state.tasks.get(group)?.status ?? 'created')) return true;
+    }
+    return runEnded(this.#state.status);
   }
 
   #now(): number {
@@ -171,6 +220,14 @@ export class RunDriver {
   #tell(body: EventBody): void {
     this.#inbox.push(body);
     this.#rouse();
+  }
+
+  /** Tells a fact and waits until it is durable. Rejects when it never will be. */
+  #tellDurably(body: EventBody): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#told.push({ resolve, reject });
+      this.#tell(body);
+    });
   }
 
   #rouse(): void {
@@ -190,120 +247,161 @@ export class RunDriver {
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const body of inbox) {
-      if ('task' in body && this.#state.tasks.get(body.task)?.status !== 'running') continue;
+      if (body.type.startsWith('attempt.') && !this.#state.running.has(taskOf(body))) continue;
       this.#record(body);
     }
   }
 
-  #recordDecision(decision: Decision): { task: TaskSpec; attempt: number; attemptId: string }[] {
-    const { stopRunning, end } = decision;
-    if (stopRunning?.outcome === 'failed' && this.#state.stopError === undefined) {
-      this.#record({ type: 'run.stopping', error: stopRunning.error });
+  /** Records what follows from the state by itself, until nothing more does. */
+  #decide(): Decision {
+    const stop = new Map<string, string>();
+    for (;;) {
+      const decision = decide(this.#definition, this.#state, this.#now(), this.#expressions);
+      if (runEnded(this.#state.status)) return decision;
+      for (const [path, why] of decision.stop) stop.set(path, why);
+      for (const fact of decision.facts) this.#record(fact);
+      if (decision.facts.length > 0) continue;
+      if (decision.end !== undefined) this.#recordEnd(decision.end);
+      return { ...decision, stop };
     }
-    for (const { task, reason } of decision.skip)
-      this.#record({ type: 'task.skipped', task, reason });
-    if (end !== undefined) {
-      this.#recordEnd(end);
+  }
+
+  #recordEnd(end: NonNullable<Decision['end']>): void {
+    const verdict = 'verdict' in end && end.verdict !== undefined ? { verdict: end.verdict } : {};
+    if (end.outcome === 'failed')
+      this.#record({ type: 'run.failed', error: end.error, ...verdict });
+    else if (end.outcome === 'cancelled') {
+      this.#record({ type: 'run.cancelled', reason: end.reason });
+    } else this.#record({ type: 'run.completed', output: end.output, ...verdict });
+  }
+
+  /** Takes places and sets aside what the attempts may use; what does not fit waits or is asked for. */
+  #recordStarts({ start }: Decision): Begun[] {
+    const state = this.#state;
+    if (this.#letGo !== 'no' || state.paused || runEnded(state.status) || start.length === 0)
+      return [];
+    const budget = budgetOf(this.#definition, state);
+    const fitting: (Start & { reserved?: Amounts })[] = [];
+    for (const each of start) {
+      const reserved = budget.reserve(each.task);
+      if (reserved === 'too-much') break;
+      fitting.push({ ...each, ...(reserved === undefined ? {} : { reserved }) });
+    }
+    this.#isBroke = fitting.length === 0 && state.running.size === 0;
+    if (this.#isBroke) {
+      for (const fact of budget.exhausted(start[0]?.task)) this.#tell(fact);
       return [];
     }
-    if (this.#letGo !== 'no') return [];
-    const places = this.#context.slots.take(decision.start.length, {
+    const places = this.#context.slots.take(fitting.length, {
       key: this,
       priority: this.#priority,
       wake: () => this.#rouse(),
     });
-    return decision.start.slice(0, places).map((task) => {
-      const attempt = (this.#state.tasks.get(task.id)?.attempts ?? 0) + 1;
+    return fitting.slice(0, places).map((each) => {
+      const { path, reserved } = each;
+      const attempt = (state.tasks.get(path)?.attempts ?? 0) + 1;
       const attemptId = newId(this.#context.clock);
-      this.#record({ type: 'attempt.started', task: task.id, attempt, attemptId });
-      return { task, attempt, attemptId };
+      this.#record({
+        type: 'attempt.started',
+        task: path,
+        attempt,
+        attemptId,
+        ...(reserved === undefined ? {} : { reserved }),
+      });
+      return { ...each, attempt, attemptId };
     });
   }
 
-  #recordEnd(end: NonNullable<Decision['end']>): void {
-    if (end.outcome === 'failed') this.#record({ type: 'run.failed', error: end.error });
-    else if (end.outcome === 'cancelled')
-      this.#record({ type: 'run.cancelled', reason: end.reason });
-    else {
-      try {
-        this.#record({ type: 'run.completed', output: this.#output() });
-      } catch (thrown) {
-        const error = errorRecord(thrown);
-        this.#record({
-          type: 'run.failed',
-          error: { ...error, message: `output: ${error.message}` },
-        });
-      }
-    }
-  }
-
-  #output(): unknown {
-    const all = new Set(this.#state.tasks.keys());
-    if (this.#definition.output !== undefined) {
-      return expand(
-        this.#definition.output,
-        scopeOf(this.#context.home, this.runId, this.#definition, this.#state, all),
-      );
-    }
-    const tasks = [...this.#state.tasks.values()].filter(({ status }) => status === 'completed');
-    return Object.fromEntries(tasks.map(({ id, output }) => [id, output]));
-  }
-
-  #isReleasing(): boolean {
-    return this.#letGo !== 'no' && this.#attempts.size === 0;
+  /** Whether the run is given back with this turn, and until when it needs nobody. */
+  #releaseFor(decision: Decision, starting: number): Release | undefined {
+    const state = this.#state;
+    const isIdle = this.#attempts.size === 0 && starting === 0 && this.#inbox.length === 0;
+    if (!isIdle || this.#isOver()) return undefined;
+    if (this.#letGo !== 'no') return { type: 'run.released', reason: stopping };
+    if (runEnded(state.status)) return undefined;
+    // What waits for a place, or was just asked, is looked at again first.
+    const couldStart = decision.start.length > 0 && !state.paused && !this.#isBroke;
+    if (this.#awake || couldStart) return undefined;
+    const dueAtMs = state.paused ? undefined : decision.dueAtMs;
+    if (dueAtMs !== undefined && dueAtMs - this.#now() <= parkAfterMs) return undefined;
+    const reason = whyParked(state);
+    const until = dueAtMs === undefined ? never : new Date(dueAtMs).toISOString();
+    return { type: 'run.released', reason, until };
   }
 
   /** Makes the turn's events durable; nothing is acted on before. */
-  async #write(release: boolean, places: number): Promise<'appended' | 'fenced'> {
+  async #write(release: Release | undefined, places: number): Promise<'appended' | 'fenced'> {
     const events = this.#turn;
     if (events.length === 0 && this.#answered.length === 0) return 'appended';
     const signalIds = this.#answered;
+    const told = this.#told.splice(0);
     this.#turn = [];
     this.#answered = [];
-    let outcome: 'appended' | 'fenced' | 'refused' = 'refused';
+    const settle = (isWritten: boolean): void => {
+      // Attempts whose start was not written do not start, so their places are free again.
+      if (!isWritten) this.#context.slots.release(places);
+      for (const each of told) {
+        if (isWritten) each.resolve();
+        else each.reject(new AppError('fenced', `run ${this.runId} was lost`));
+      }
+    };
     try {
-      outcome = await this.#context.eventLog.append({
+      const outcome = await this.#context.eventLog.append({
         runId: this.runId,
         epoch: this.#epoch,
         events,
-        ...this.#projection(events),
-        ...(release ? { release } : {}),
+        ...this.#projection(events, release),
         ...(signalIds.length === 0 ? {} : { signalIds }),
       });
-    } finally {
-      // Attempts whose start was not written do not start, so their places are free again.
-      if (outcome !== 'appended') this.#context.slots.release(places);
+      settle(outcome === 'appended');
+      if (outcome === 'appended') this.#context.publish(this.runId, this.#isOver());
+      return outcome;
+    } catch (error) {
+      settle(false);
+      throw error;
     }
-    if (outcome === 'appended') this.#context.publish(this.runId, runEnded(this.#state.status));
-    return outcome;
+  }
+
+  #isOver(): boolean {
+    return runEnded(this.#state.status) && this.#state.undo !== 'requested';
   }
 
   /** What of the events shows in the run's row. */
-  #projection(events: readonly { body: EventBody }[]): Pick<Append, 'status' | 'counts' | 'error'> {
+  #projection(
+    events: readonly { body: EventBody }[],
+    release: Release | undefined,
+  ): Pick<Append, 'row'> {
+    const state = this.#state;
     const changesStatus = events.some(({ body }) => statusChanges.has(body.type));
     const nowMs = this.#now();
     if (!changesStatus && nowMs - this.#countsAtMs < countsIntervalMs) return {};
     this.#countsAtMs = nowMs;
+    const { error, undo } = state;
     return {
-      counts: countTasks(this.#state),
-      ...(changesStatus ? { status: this.#state.status satisfies RunStatus } : {}),
-      ...(this.#state.error === undefined ? {} : { error: this.#state.error }),
+      row: {
+        counts: countTasks(state),
+        ...(changesStatus
+          ? { status: this.#isOver() || !runEnded(state.status) ? state.status : 'recovering' }
+          : {}),
+        ...(error === undefined ? {} : { error, fingerprint: fingerprintOf(error) }),
+        ...(undo === undefined ? {} : { undo }),
+        ...(release === undefined ? {} : { release: true, wakeAt: release.until ?? null }),
+        ...(this.#isOver() ? { finished: true } : {}),
+      },
     };
   }
 
-  #start(task: TaskSpec, attempt: number, attemptId: string): void {
+  #start(start: Begun): void {
     const controller = new AbortController();
-    const done = this.#carryOut(task, attempt, attemptId, controller.signal);
-    this.#attempts.set(task.id, { controller, done });
+    const done = this.#carryOut(start, controller.signal);
+    this.#attempts.set(start.path, { controller, done });
     // Asked to let go while the start was being written: the attempt ends as it began.
     if (this.#letGo === 'now')
       controller.abort(new AppError('cancelled', 'the worker is stopping'));
   }
 
   async #carryOut(
-    task: TaskSpec,
-    attempt: number,
-    attemptId: string,
+    { path, task, extra, attempt, attemptId }: Begun,
     signal: AbortSignal,
   ): Promise<void> {
     const body = await runAttempt({
@@ -311,15 +409,17 @@ export class RunDriver {
       runId: this.runId,
       definition: this.#definition,
       state: this.#state,
-      ancestors: this.#ancestors.get(task.id) ?? new Set(),
+      path,
       task,
+      extra,
       attempt,
       attemptId,
       signal,
       isLettingGo: () => this.#letGo !== 'no',
-      onProgress: (text) => this.#progress(task.id, text),
+      onProgress: (text) => this.#progress(path, text),
+      record: (fact) => this.#tellDurably(fact),
     });
-    this.#attempts.delete(task.id);
+    this.#attempts.delete(path);
     this.#context.slots.release();
     this.#tell(body);
   }
@@ -331,15 +431,45 @@ export class RunDriver {
     this.#tell({ type: 'attempt.progress', task, text: text.slice(0, progressLength) });
   }
 
+  #stop(paths: Decision['stop']): void {
+    for (const [path, why] of paths) {
+      this.#attempts.get(path)?.controller.abort(new AppError('cancelled', why));
+    }
+  }
+
   #stopAttempts(reason: AppError): void {
+    this.#undoing.abort(reason);
     for (const { controller } of this.#attempts.values()) controller.abort(reason);
   }
 
+  /** Undoes what the run did. What is left when the worker stops is undone by the next one. */
+  async #undo(): Promise<'over' | 'fenced'> {
+    try {
+      const outcome = await undoEffects({
+        context: this.#context,
+        runId: this.runId,
+        definition: this.#definition,
+        state: this.#state,
+        signal: this.#undoing.signal,
+        record: async (body) => {
+          this.#record(body);
+          if ((await this.#write(undefined, 0)) === 'appended') return;
+          throw new AppError('fenced', `run ${this.runId} was lost`);
+        },
+      });
+      this.#record({ type: 'run.undone', outcome });
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'fenced') return 'fenced';
+      if (this.#letGo !== 'now') throw error;
+    }
+    return 'over';
+  }
+
   /** Sleeps until something happens or the time comes. */
-  #sleepUntil(wakeAtMs: number | undefined): Promise<void> {
+  #sleepUntil(wakeAtMs: number): Promise<void> {
     if (this.#awake) return Promise.resolve();
     return new Promise((resolve) => {
-      const waitMs = Math.min(Math.max(0, (wakeAtMs ?? Infinity) - this.#now()), maxTimerMs);
+      const waitMs = Math.min(Math.max(0, wakeAtMs - this.#now()), maxTimerMs);
       const cancel = this.#context.clock.after(waitMs, resolve);
       this.#wake = () => {
         this.#wake = undefined;
@@ -352,18 +482,27 @@ export class RunDriver {
 
 /** Node's timers overflow beyond 2^31 − 1 ms; a longer wait is taken in pieces. */
 const maxTimerMs = 2_000_000_000;
+const stopping = 'the worker is stopping';
+
+function whyParked(state: RunState): string {
+  if (state.paused) return 'paused';
+  const [question] = openQuestions(state);
+  return question === undefined ? 'nothing to do yet' : `waits for an answer: ${question.prompt}`;
+}
+
+function taskOf(body: EventBody): string {
+  return 'task' in body ? body.task : '';
+}
 
 const statusChanges: ReadonlySet<EventBody['type']> = new Set([
   'run.claimed',
   'run.released',
+  'run.paused',
+  'run.resumed',
   'run.retried',
+  'run.undo_requested',
+  'run.undone',
   'run.completed',
   'run.failed',
   'run.cancelled',
 ]);
-
-function stopReason(end: NonNullable<Decision['stopRunning']>): AppError {
-  if (end.outcome === 'failed')
-    return new AppError('cancelled', `the run failed: ${end.error.message}`);
-  return new AppError('cancelled', end.outcome === 'cancelled' ? end.reason : 'the run has ended');
-}

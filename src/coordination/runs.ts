@@ -2,27 +2,32 @@ import { createHash } from 'node:crypto';
 import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
 import { AppError, isId, newId, type Clock, type Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import { answerProblem } from './answers.ts';
+import { canonicalJson } from './canonical.ts';
+import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
+import type { EventBody, RunEvent } from './events.ts';
 import { wavesOf } from './graph.ts';
 import { GroupCommit } from './group-commit.ts';
 import { resolveInputs } from './inputs.ts';
 import * as queries from './queries.ts';
-import type { CreateColumns, RunRow } from './queries.ts';
+import type { CreateColumns, RunRow, SignalBody, SignalKind } from './queries.ts';
+import { standingOn } from './rerun.ts';
 import type { RunFeed } from './run-feed.ts';
-import { projectRun, runEnded } from './state.ts';
+import { openQuestions, projectRun, runEnded, type RunState } from './state.ts';
 import type {
   Coordination,
   Page,
   RunDetail,
-  RunEvent,
   RunPlan,
   RunStatus,
   RunSummary,
   StartRun,
-  WorkflowDefinition,
+  UndoPlan,
 } from './types.ts';
-import { detailView, eventViews, summaryView } from './views.ts';
+import { planUndo, type UndoWorkspaces } from './undo.ts';
+import { detailView, eventViews, shownEvent, summaryView } from './views.ts';
 import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
-import { canonicalJson, definitionHash } from './workflow.ts';
+import { definitionHash } from './workflow.ts';
 
 export interface RunsOptions {
   readonly database: Database;
@@ -33,6 +38,7 @@ export interface RunsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly feed: RunFeed;
+  readonly workspaces?: UndoWorkspaces;
 }
 
 /**
@@ -50,8 +56,7 @@ interface Creation {
   readonly priority: number;
   readonly key: string | null;
   readonly requestHash: string;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly agents: Readonly<Record<string, string>>;
+  readonly created: Extract<EventBody, { type: 'run.created' }>;
 }
 
 /** Runs as the faces see them: started, listed, followed, cancelled, tried again. */
@@ -91,38 +96,67 @@ export class Runs implements Coordination {
           ? { name, hash }
           : { name, hash, unavailable: status.reason ?? 'no reason known' };
       }),
+      irreversible: irreversibleOf(definition, agents),
     };
   }
 
   async start(request: StartRun): Promise<RunSummary> {
-    const priority = request.priority ?? 50;
-    if (!Number.isInteger(priority) || priority < 1 || priority > 100) {
-      throw new AppError(
-        'invalid_input',
-        `priority must be a whole number from 1 to 100, got ${priority}`,
-      );
-    }
+    const priority = checkedPriority(request.priority ?? 50);
     const key = request.idempotencyKey ?? null;
     if (key !== null && (key.length === 0 || key.length > 255 || key.includes('\0'))) {
       throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
     }
     const { definition, input, agents } = await this.#prepare(request);
+    const irreversible = irreversibleOf(definition, agents).map(({ task }) => task);
+    return this.#begin(definition, agents, {
+      priority,
+      key,
+      asked: [definition.name, input, priority],
+      created: {
+        input,
+        ...(irreversible.length === 0 ? {} : { irreversible }),
+        ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
+      },
+    });
+  }
+
+  /** Writes the first event of a run, pinned to what it needs for its whole life. */
+  async #begin(
+    definition: WorkflowDefinition,
+    agents: readonly AgentDefinition[],
+    begun: {
+      readonly priority: number;
+      readonly key: string | null;
+      /** What two starts with one key must have in common. */
+      readonly asked: unknown;
+      readonly created: Omit<
+        Creation['created'],
+        'type' | 'workflow' | 'definitionHash' | 'agents'
+      >;
+    },
+  ): Promise<RunSummary> {
     const hash = definitionHash(definition);
     await this.#store(hash, definition, agents);
+    const { priority, key, asked, created } = begun;
     const creation: Creation = {
       runId: newId(this.#options.clock),
       definition,
       hash,
       priority,
       key,
-      requestHash: createHash('sha256')
-        .update(canonicalJson([definition.name, input, priority]))
-        .digest('hex'),
-      input,
-      agents: Object.fromEntries(agents.map((agent) => [agent.name, agent.hash])),
+      requestHash:
+        key === null ? '' : createHash('sha256').update(canonicalJson(asked)).digest('hex'),
+      created: {
+        type: 'run.created',
+        workflow: definition.name,
+        definitionHash: hash,
+        agents: Object.fromEntries(agents.map((agent) => [agent.name, agent.hash])),
+        ...created,
+      },
     };
     const createdAt = await this.#creations.submit(creation);
     if (createdAt === undefined) return this.#existing(creation);
+    const { startedBy, forkedFrom } = created;
     return {
       id: creation.runId,
       workflow: definition.name,
@@ -130,6 +164,8 @@ export class Runs implements Coordination {
       priority,
       createdAt: createdAt.toISOString(),
       tasks: { created: definition.tasks.length },
+      ...(startedBy === undefined ? {} : { startedBy }),
+      ...(forkedFrom === undefined ? {} : { forkedFrom: forkedFrom.runId }),
     };
   }
 
@@ -169,7 +205,8 @@ export class Runs implements Coordination {
     if (rows.length === 0) await this.#row(runId);
     return eventViews(rows)
       .filter(({ seq }) => seq > from)
-      .slice(0, most);
+      .slice(0, most)
+      .map(shownEvent);
   }
 
   async *follow(runId: string, after: number, signal?: AbortSignal): AsyncIterable<RunEvent> {
@@ -189,32 +226,138 @@ export class Runs implements Coordination {
     }
   }
 
-  async cancel(runId: string, reason: string): Promise<RunSummary> {
+  cancel(runId: string, { reason, by }: { reason: string; by?: string }): Promise<RunSummary> {
+    return this.#askOpen(runId, 'cancel', { reason: reason.slice(0, 1_000), ...named(by) });
+  }
+
+  pause(runId: string, { reason, by }: { reason: string; by?: string }): Promise<RunSummary> {
+    return this.#askOpen(runId, 'pause', { reason: reason.slice(0, 1_000), ...named(by) });
+  }
+
+  resume(runId: string, { by }: { by?: string }): Promise<RunSummary> {
+    return this.#askOpen(runId, 'resume', named(by));
+  }
+
+  signal(
+    runId: string,
+    { name, data, by }: { name: string; data: unknown; by?: string },
+  ): Promise<RunSummary> {
+    return this.#askOpen(runId, 'signal', { name, data, ...named(by) });
+  }
+
+  async answer(runId: string, request: Parameters<Coordination['answer']>[1]): Promise<RunSummary> {
+    const { question: asked, by, ...given } = request;
+    const { row, state } = await this.#load(runId);
+    if (runEnded(row.status)) throw finished(row);
+    const open = openQuestions(state);
+    const question = asked ?? (open.length === 1 ? open[0]?.id : undefined);
+    if (question === undefined) throw unclearQuestion(runId, open);
+    const answer = { ...given, ...named(by) };
+    const problem = answerProblem(state, question, answer);
+    if (problem !== undefined) {
+      const code =
+        state.questions.get(question)?.answer === undefined ? 'invalid_input' : 'conflict';
+      throw new AppError(code, problem, { details: { question, open: open.map(({ id }) => id) } });
+    }
+    return this.#askOpen(runId, 'answer', { question, answer });
+  }
+
+  async retry(runId: string, { from, by }: { from?: string; by?: string }): Promise<RunSummary> {
+    if (from !== undefined) standingOn((await this.#load(runId)).state, from);
+    const statuses: RunStatus[] = [
+      'failed',
+      'cancelled',
+      ...(from === undefined ? [] : ['completed' as const]),
+    ];
+    const body = { ...(from === undefined ? {} : { from }), ...named(by) };
+    return this.#askEnded(
+      runId,
+      'retry',
+      body,
+      statuses,
+      'only a failed or cancelled one can be tried again',
+    );
+  }
+
+  async fork(runId: string, request: Parameters<Coordination['fork']>[1]): Promise<RunSummary> {
+    const { from, input: changed = {}, by } = request;
+    const { row, state, definition } = await this.#load(runId);
+    const again = new Set(standingOn(state, from));
+    const kept = [...state.tasks.values()].filter(
+      ({ id, status }) => status === 'completed' && id !== '' && !again.has(id),
+    );
+    const hashes = Object.values(state.agents);
+    const found = await Promise.all(hashes.map((hash) => this.#options.registry.byHash(hash)));
+    const agents = found.flatMap((agent) => (agent === undefined ? [] : [agent]));
+    if (agents.length < hashes.length) {
+      throw new AppError('agent_not_found', `an agent that run ${runId} was pinned to is gone`);
+    }
+    const input = await resolveInputs(
+      definition,
+      { ...state.input, ...changed },
+      this.#options.cwd,
+    );
+    return this.#begin(definition, agents, {
+      priority: row.priority,
+      key: null,
+      asked: null,
+      created: {
+        input,
+        forkedFrom: { runId: row.run_id, task: from },
+        inherited: Object.fromEntries(kept.map(({ id, output }) => [id, { output }])),
+        ...(state.irreversible.length === 0 ? {} : { irreversible: state.irreversible }),
+        ...(by === undefined ? {} : { startedBy: by }),
+      },
+    });
+  }
+
+  async undoPlan(runId: string): Promise<UndoPlan> {
+    const { row, state } = await this.#load(runId);
+    return planUndo({ runId: row.run_id, state, workspaces: this.#options.workspaces });
+  }
+
+  async undo(runId: string, { force, by }: { force: boolean; by?: string }): Promise<RunSummary> {
+    const body = { force, ...named(by) };
+    const id = checkedId(runId);
+    const signalId = newId(this.#options.clock);
     const told = await this.#options.database.query(
-      queries.requestCancel(checkedId(runId), newId(this.#options.clock), reason.slice(0, 1_000)),
+      queries.requestOfOpen(id, signalId, 'undo', body),
+    );
+    if (told.length > 0) return summaryView(await this.#row(id));
+    return this.#askEnded(
+      id,
+      'undo',
+      body,
+      ['completed', 'failed', 'cancelled'],
+      'it is being undone',
+    );
+  }
+
+  /** Leaves a request for an open run. Throws `run_finished`. */
+  async #askOpen(runId: string, kind: SignalKind, body: SignalBody): Promise<RunSummary> {
+    const told = await this.#options.database.query(
+      queries.requestOfOpen(checkedId(runId), newId(this.#options.clock), kind, body),
     );
     const row = await this.#row(runId);
-    if (told.length === 0) {
-      throw new AppError('run_finished', `run ${runId} has ended already: ${row.status}`, {
-        details: { status: row.status },
-      });
-    }
+    if (told.length === 0) throw finished(row);
     return summaryView(row);
   }
 
-  async retry(runId: string): Promise<RunSummary> {
+  async #askEnded(
+    runId: string,
+    kind: SignalKind,
+    body: SignalBody,
+    statuses: readonly RunStatus[],
+    else_: string,
+  ): Promise<RunSummary> {
     const told = await this.#options.database.query(
-      queries.requestRetry(checkedId(runId), newId(this.#options.clock)),
+      queries.requestOfEnded(checkedId(runId), newId(this.#options.clock), kind, body, statuses),
     );
     const row = await this.#row(runId);
     if (told.length === 0) {
-      throw new AppError(
-        'conflict',
-        `run ${runId} is ${row.status}; only a failed or cancelled one can be tried again`,
-        {
-          details: { status: row.status },
-        },
-      );
+      throw new AppError('conflict', `run ${runId} is ${row.status}; ${else_}`, {
+        details: { status: row.status },
+      });
     }
     return summaryView(row);
   }
@@ -233,10 +376,21 @@ export class Runs implements Coordination {
   }
 
   async #detail(row: RunRow): Promise<RunDetail> {
+    const { definition, state } = await this.#project(row);
+    return detailView(row, definition, state);
+  }
+
+  async #load(
+    runId: string,
+  ): Promise<{ row: RunRow; definition: WorkflowDefinition; state: RunState }> {
+    const row = await this.#row(runId);
+    return { row, ...(await this.#project(row)) };
+  }
+
+  async #project(row: RunRow): Promise<{ definition: WorkflowDefinition; state: RunState }> {
     const definition = await this.#definitionOf(row);
     const rows = await this.#options.database.query(queries.eventsOfRuns([row.run_id]));
-    const events = eventViews(rows);
-    return detailView(row, definition, projectRun(definition, events), events);
+    return { definition, state: projectRun(definition, eventViews(rows)) };
   }
 
   async #definitionOf(row: RunRow): Promise<WorkflowDefinition> {
@@ -267,8 +421,7 @@ export class Runs implements Coordination {
     agents: AgentDefinition[];
   }> {
     const definition = findWorkflow(request.workflow, await this.workflows());
-    const names = [...new Set(definition.tasks.map((task) => task.agent))];
-    const agents = names.map((name) => {
+    const agents = agentNames(definition).map((name) => {
       const agent = this.#options.registry.get(name);
       if (agent !== undefined) return agent;
       throw new AppError(
@@ -322,6 +475,53 @@ export class Runs implements Coordination {
   }
 }
 
+function checkedPriority(priority: number): number {
+  if (Number.isInteger(priority) && priority >= 1 && priority <= 100) return priority;
+  throw new AppError(
+    'invalid_input',
+    `priority must be a whole number from 1 to 100, got ${priority}`,
+  );
+}
+
+/** Tasks whose effects nobody could undo: said before a run starts. */
+function irreversibleOf(
+  definition: WorkflowDefinition,
+  agents: readonly AgentDefinition[],
+): { task: string; why: string }[] {
+  const effects = new Map(agents.map(({ name, sideEffects }) => [name, sideEffects]));
+  return allTasks(definition)
+    .filter(isAgentTask)
+    .flatMap(({ id, agent, compensate, workspace }) => {
+      const kind = effects.get(agent);
+      if (kind === 'external' && compensate === undefined) {
+        return [{ task: id, why: `agent ${agent} acts outside, and the task names no compensate` }];
+      }
+      if (kind === 'workspace' && workspace === undefined) {
+        return [{ task: id, why: `agent ${agent} changes files, and the task names no workspace` }];
+      }
+      return [];
+    });
+}
+
+function named(by: string | undefined): { by?: string } {
+  return by === undefined ? {} : { by };
+}
+
+function finished(row: RunRow): AppError {
+  return new AppError('run_finished', `run ${row.run_id} has ended already: ${row.status}`, {
+    details: { status: row.status },
+  });
+}
+
+function unclearQuestion(runId: string, open: readonly { readonly id: string }[]): AppError {
+  const ids = open.map(({ id }) => id);
+  if (ids.length === 0) return new AppError('conflict', `run ${runId} asks nothing`);
+  return new AppError('conflict', `run ${runId} asks ${ids.length} things: ${ids.join(', ')}`, {
+    details: { open: ids },
+    remedy: 'Say which one is answered.',
+  });
+}
+
 /** An id that is none can not name a run; the database must not have to say so. */
 function checkedId(runId: string): string {
   if (isId(runId)) return runId;
@@ -342,14 +542,9 @@ function columnsOf(batch: readonly Creation[]): CreateColumns {
     priorities: batch.map(({ priority }) => priority),
     keys: batch.map(({ key }) => key),
     requestHashes: batch.map(({ requestHash }) => requestHash),
-    bodies: batch.map(({ definition, hash, input, agents }) =>
-      JSON.stringify({
-        type: 'run.created',
-        workflow: definition.name,
-        definitionHash: hash,
-        input,
-        agents,
-      }),
-    ),
+    bodies: batch.map(({ created }) => JSON.stringify([created])),
+    formats: batch.map(({ definition }) => definition.format ?? 1),
+    startedBy: batch.map(({ created }) => created.startedBy ?? null),
+    forkedFrom: batch.map(({ created }) => created.forkedFrom?.runId ?? null),
   };
 }

@@ -1,13 +1,20 @@
 /** The projection of a run's events: pure, so that every worker and every face reads the same. */
 import { AppError, type ErrorRecord } from '../base/base.ts';
+import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type {
-  EventBody,
+  Answer,
+  Question,
   RunEvent,
-  RunStatus,
-  TaskStatus,
+  RunEventBody,
   Usage,
-  WorkflowDefinition,
-} from './types.ts';
+  Verdict,
+  WorkspaceChange,
+  WorkspaceMark,
+} from './events.ts';
+import { shapeOf, type Shape } from './shape.ts';
+import { applyTaskEvent, newTaskState, removeTask } from './task-state.ts';
+import type { Stream } from './stream.ts';
+import type { RunStatus, TaskStatus, UndoStatus } from './types.ts';
 
 export interface TaskState {
   readonly id: string;
@@ -26,23 +33,65 @@ export interface TaskState {
   finishedAtMs: number | undefined;
   /** While it waits for its next attempt: not before this. */
   retryAtMs: number | undefined;
+  /** Of a wait: when it ends by itself. */
+  dueAtMs: number | undefined;
   output: unknown;
+  /** Of all attempts together. */
   usage: Usage | undefined;
   error: ErrorRecord | undefined;
   reason: string | undefined;
   progress: string | undefined;
+  /** What the last attempt had given before it failed. */
+  partial: unknown;
+  verdict: Verdict | undefined;
+  /** Of a pipeline that has begun. */
+  stream: Stream | undefined;
+  /** The state of its folder before the first attempt. */
+  mark: WorkspaceMark | undefined;
+}
+
+/** Something that a run did to the world, in the order in which it did it. */
+export interface Effect {
+  readonly task: string;
+  readonly how: 'workspace' | 'compensation';
+  mark?: WorkspaceMark | WorkspaceChange;
+  undone: boolean;
+}
+
+export interface OpenQuestion {
+  readonly question: Question;
+  answer: Answer | undefined;
 }
 
 export interface RunState {
+  readonly shape: Shape;
   status: RunStatus;
   input: Readonly<Record<string, unknown>>;
   agents: Readonly<Record<string, string>>;
+  irreversible: readonly string[];
   readonly tasks: Map<string, TaskState>;
+  /** Paths of the attempts under way, and what was set aside for each. */
+  readonly running: Map<string, Amounts>;
+  paused: boolean;
+  readonly questions: Map<string, OpenQuestion>;
+  /** Signals that no task has taken yet. */
+  signals: { readonly name: string; readonly data: unknown }[];
+  readonly effects: Effect[];
+  undo: UndoStatus | undefined;
+  undoForced: boolean;
   cancelReason: string | undefined;
   /** Why the run is being stopped, while attempts are still under way. */
   stopError: ErrorRecord | undefined;
   output: unknown;
   error: ErrorRecord | undefined;
+  verdict: Verdict | undefined;
+  /** What all attempts have used. */
+  spent: { microUsd: number; tokens: number; ms: number };
+  /** What answers have added to the budget. */
+  added: { microUsd: number; tokens: number; ms: number };
+  /** Time in which at least one attempt was under way, and since when one is. */
+  busyMs: number;
+  busySinceMs: number;
   lastSeq: number;
   createdAtMs: number;
   finishedAtMs: number | undefined;
@@ -71,15 +120,30 @@ export function runEnded(status: RunStatus): boolean {
 
 /** The state of a run before its first event. */
 export function newRunState(definition: WorkflowDefinition): RunState {
+  const shape = shapeOf(definition);
   return {
+    shape,
     status: 'created',
     input: {},
     agents: {},
-    tasks: new Map(definition.tasks.map(({ id }) => [id, newTaskState(id)])),
+    irreversible: [],
+    tasks: new Map(shape.fixed.map((id) => [id, newTaskState(id)])),
+    running: new Map(),
+    paused: false,
+    questions: new Map(),
+    signals: [],
+    effects: [],
+    undo: undefined,
+    undoForced: false,
     cancelReason: undefined,
     stopError: undefined,
     output: undefined,
     error: undefined,
+    verdict: undefined,
+    spent: { microUsd: 0, tokens: 0, ms: 0 },
+    added: { microUsd: 0, tokens: 0, ms: 0 },
+    busyMs: 0,
+    busySinceMs: 0,
     lastSeq: 0,
     createdAtMs: 0,
     finishedAtMs: undefined,
@@ -105,7 +169,7 @@ export function applyEvent(
     throw corrupt(event, `event ${event.seq} can not be ${event.body.type}`);
   }
   if ('task' in event.body) applyTaskEvent(state, event, event.body, atMs);
-  else applyRunEvent(state, event.body, atMs);
+  else applyRunEvent(state, event, event.body, atMs);
   state.lastSeq = event.seq;
   state.lastAtMs = atMs;
 }
@@ -117,27 +181,48 @@ export function projectRun(definition: WorkflowDefinition, events: readonly RunE
   return state;
 }
 
-type TaskEventBody = Extract<EventBody, { task: string }>;
-type RunEventBody = Exclude<EventBody, { task: string }>;
-
-function applyRunEvent(state: RunState, body: RunEventBody, atMs: number): void {
+function applyRunEvent(
+  state: RunState,
+  event: Pick<RunEvent, 'seq'>,
+  body: RunEventBody,
+  atMs: number,
+): void {
   switch (body.type) {
     case 'run.created':
       state.status = 'queued';
       state.input = body.input;
       state.agents = body.agents;
+      state.irreversible = body.irreversible ?? [];
       state.createdAtMs = atMs;
+      inherit(state, body.inherited ?? {}, atMs);
       return;
     case 'run.claimed':
       // A worker that died held the run until its last event; what came after is nobody's time.
       state.heldMs = heldMs(state, state.lastAtMs);
-      state.status = 'running';
+      if (!runEnded(state.status)) state.status = state.paused ? 'paused' : 'running';
       state.claimedAtMs = atMs;
       return;
     case 'run.released':
-      state.status = 'queued';
+      if (!runEnded(state.status)) state.status = releasedStatus(state, body.until);
       state.heldMs = heldMs(state, atMs);
       state.claimedAtMs = undefined;
+      return;
+    case 'run.paused':
+      state.paused = true;
+      state.status = 'paused';
+      return;
+    case 'run.resumed':
+      state.paused = false;
+      state.status = 'running';
+      return;
+    case 'question.asked':
+      state.questions.set(body.question.id, { question: body.question, answer: undefined });
+      return;
+    case 'question.answered':
+      applyAnswer(state, event, body);
+      return;
+    case 'signal.received':
+      state.signals.push({ name: body.name, data: body.data });
       return;
     case 'run.stopping':
       state.stopError = body.error;
@@ -148,92 +233,83 @@ function applyRunEvent(state: RunState, body: RunEventBody, atMs: number): void 
     case 'run.retried':
       reopen(state, body.tasks);
       return;
+    case 'run.undo_requested':
+      state.undo = 'requested';
+      state.undoForced = body.force;
+      return;
+    case 'run.undone':
+      state.undo = body.outcome;
+      state.heldMs = heldMs(state, atMs);
+      state.claimedAtMs = undefined;
+      return;
     case 'run.completed':
       state.output = body.output;
+      state.verdict = body.verdict;
       endRun(state, 'completed', atMs);
       return;
     case 'run.failed':
       state.error = body.error;
+      state.verdict = body.verdict;
       endRun(state, 'failed', atMs);
       return;
     case 'run.cancelled':
       state.cancelReason = body.reason;
       endRun(state, 'cancelled', atMs);
       return;
+    default:
+      throw corrupt(event, `${(body as { type: string }).type} is no event that is known here`);
   }
 }
 
-function applyTaskEvent(
+function applyAnswer(
   state: RunState,
-  event: Pick<RunEvent, 'seq' | 'body'>,
-  body: TaskEventBody,
+  event: Pick<RunEvent, 'seq'>,
+  { question, answer }: Extract<RunEventBody, { type: 'question.answered' }>,
+): void {
+  const open = state.questions.get(question);
+  if (open === undefined) throw corrupt(event, `nobody asked ${question}`);
+  open.answer = answer;
+  if (open.question.kind !== 'budget') return;
+  // What was added counts at once; a budget may be asked about again under the same name.
+  state.questions.delete(question);
+  if (answer.decision === 'approve') {
+    state.added.microUsd += answer.add?.microUsd ?? 0;
+    state.added.tokens += answer.add?.tokens ?? 0;
+    state.added.ms += answer.add?.ms ?? 0;
+  } else {
+    state.stopError = {
+      code: 'budget_exceeded',
+      message: `no more was granted: ${open.question.prompt}`,
+      retryable: false,
+    };
+  }
+}
+
+/** Results that a fork takes over stand as if their tasks had ended when it was made. */
+function inherit(
+  state: RunState,
+  inherited: Readonly<Record<string, { readonly output: unknown }>>,
   atMs: number,
 ): void {
-  const task = state.tasks.get(body.task);
-  if (task === undefined) throw corrupt(event, `there is no task ${body.task}`);
-  const running = task.status === 'running';
-  if (body.type === 'attempt.started') {
-    if (running || taskEnded(task.status)) {
-      throw corrupt(event, `an attempt of ${task.id} starts while it is ${task.status}`);
-    }
-    task.status = 'running';
-    task.attempts = body.attempt;
-    task.attemptId = body.attemptId;
-    task.startedAtMs ??= atMs;
-    task.retryAtMs = undefined;
-    task.progress = undefined;
-    return;
-  }
-  if (body.type === 'task.skipped') {
-    if (running || taskEnded(task.status)) throw corrupt(event, `${task.id} is ${task.status}`);
-    task.reason = body.reason;
-    endTask(task, 'skipped', atMs);
-    return;
-  }
-  if (!running) throw corrupt(event, `${body.type} of ${task.id}, which is ${task.status}`);
-  switch (body.type) {
-    case 'attempt.progress':
-      task.progress = body.text;
-      return;
-    case 'attempt.succeeded':
-      task.output = body.output;
-      task.usage = body.usage;
-      task.error = undefined;
-      endTask(task, 'completed', atMs);
-      return;
-    case 'attempt.failed':
-      task.failures += 1;
-      task.error = body.error;
-      if (body.retryAt === undefined) endTask(task, 'failed', atMs);
-      else postpone(task, Date.parse(body.retryAt));
-      return;
-    case 'attempt.abandoned':
-      task.abandoned += 1;
-      task.reason = body.reason;
-      postpone(task, undefined);
-      return;
-    case 'attempt.cancelled':
-      endTask(task, 'cancelled', atMs);
-      return;
+  for (const [path, { output }] of Object.entries(inherited)) {
+    const task = newTaskState(path);
+    task.status = 'completed';
+    task.output = output;
+    task.startedAtMs = atMs;
+    task.finishedAtMs = atMs;
+    task.reason = 'taken over from the run that this one was forked from';
+    state.tasks.set(path, task);
   }
 }
 
-/** Waiting for its next attempt: `waiting` with a time, `created` when it may start at once. */
-function postpone(task: TaskState, retryAtMs: number | undefined): void {
-  task.status = retryAtMs === undefined ? 'created' : 'waiting';
-  task.retryAtMs = retryAtMs;
-  task.attemptId = undefined;
-}
-
-function endTask(task: TaskState, status: TaskState['status'], atMs: number): void {
-  task.status = status;
-  task.finishedAtMs = atMs;
-  task.attemptId = undefined;
-  task.retryAtMs = undefined;
+function releasedStatus(state: RunState, until: string | undefined): RunStatus {
+  if (state.paused) return 'paused';
+  return until === undefined ? 'queued' : 'waiting';
 }
 
 function endRun(state: RunState, status: RunStatus, atMs: number): void {
   state.status = status;
+  state.paused = false;
   state.finishedAtMs = atMs;
   state.heldMs = heldMs(state, atMs);
   state.claimedAtMs = undefined;
@@ -246,47 +322,35 @@ export function heldMs(state: RunState, nowMs: number): number {
   );
 }
 
-/** Tasks of a run by status. */
+/** Tasks of a run by status; those of a pipeline as far as they have begun. */
 export function countTasks(state: RunState): Partial<Record<TaskStatus, number>> {
   const counts: Partial<Record<TaskStatus, number>> = {};
-  for (const { status } of state.tasks.values()) counts[status] = (counts[status] ?? 0) + 1;
+  for (const { id, status } of state.tasks.values()) {
+    if (id !== '') counts[status] = (counts[status] ?? 0) + 1;
+  }
   return counts;
 }
 
+/** Questions that nobody has answered yet. */
+export function openQuestions(state: RunState): Question[] {
+  return [...state.questions.values()]
+    .filter(({ answer }) => answer === undefined)
+    .map(({ question }) => question);
+}
+
 function reopen(state: RunState, tasks: readonly string[]): void {
-  for (const id of tasks) {
-    const before = state.tasks.get(id);
-    if (before !== undefined)
-      state.tasks.set(id, { ...newTaskState(id), attempts: before.attempts });
-  }
+  for (const path of tasks) removeTask(state, path, state.lastAtMs);
+  state.questions.clear();
   state.status = 'queued';
   state.cancelReason = undefined;
   state.stopError = undefined;
   state.error = undefined;
   state.output = undefined;
+  state.verdict = undefined;
   state.finishedAtMs = undefined;
   state.heldMs = 0;
 }
 
-function newTaskState(id: string): TaskState {
-  return {
-    id,
-    status: 'created',
-    attempts: 0,
-    failures: 0,
-    abandoned: 0,
-    attemptId: undefined,
-    startedAtMs: undefined,
-    finishedAtMs: undefined,
-    retryAtMs: undefined,
-    output: undefined,
-    usage: undefined,
-    error: undefined,
-    reason: undefined,
-    progress: undefined,
-  };
-}
-
-function corrupt(event: Pick<RunEvent, 'seq'>, message: string): AppError {
+export function corrupt(event: Pick<RunEvent, 'seq'>, message: string): AppError {
   return new AppError('run_corrupt', message, { details: { seq: event.seq } });
 }

@@ -87,6 +87,8 @@ export interface RunDetail extends RunSummary {
   /** At most 5,000: a pipeline's further items are only counted. */
   readonly taskList: readonly TaskView[];
   readonly output?: unknown;
+  /** Of a workflow that votes or races itself. */
+  readonly verdict?: Verdict;
   /** What a person has to answer before it goes on. */
   readonly questions: readonly Question[];
   /** What all attempts have used together. */

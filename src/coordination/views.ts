@@ -1,15 +1,17 @@
 /** How rows and states are shown to the faces. */
-import type { RunRow, TurnRow } from './queries.ts';
-import { countTasks, type RunState, type TaskState } from './state.ts';
-import type {
-  EventBody,
-  RunDetail,
-  RunEvent,
-  RunSummary,
-  TaskSpec,
-  TaskView,
-  WorkflowDefinition,
-} from './types.ts';
+import {
+  isAgentTask,
+  isApprovalTask,
+  isGroupTask,
+  type TaskSpec,
+  type WorkflowDefinition,
+} from './definition.ts';
+import type { EventBody, RunEvent } from './events.ts';
+import { never, type RunRow, type TurnRow } from './queries.ts';
+import { limitsOf } from './run-budget.ts';
+import { nameOf, parentOf, templateOf } from './shape.ts';
+import { countTasks, openQuestions, taskEnded, type RunState, type TaskState } from './state.ts';
+import type { RunDetail, RunSummary, TaskView } from './types.ts';
 
 /** The events that rows hold, in order. */
 export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
@@ -26,7 +28,15 @@ export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
   });
 }
 
+/** An event as others may see it: a vote's answer is shown in the verdict, when all are in, and not before. */
+export function shownEvent(event: RunEvent): RunEvent {
+  const { body } = event;
+  if (body.type !== 'attempt.succeeded' || body.blind !== true) return event;
+  return { ...event, body: { ...body, output: null } };
+}
+
 export function summaryView(row: RunRow): RunSummary {
+  const isTimed = row.wake_at !== null && row.wake_at.toISOString() !== never;
   return {
     id: row.run_id,
     workflow: row.workflow,
@@ -37,48 +47,136 @@ export function summaryView(row: RunRow): RunSummary {
     ...(row.finished_at === null ? {} : { finishedAt: row.finished_at.toISOString() }),
     tasks: row.task_counts ?? {},
     ...(row.error === null ? {} : { error: row.error }),
+    ...(row.fingerprint === null ? {} : { fingerprint: row.fingerprint }),
+    ...(row.undo === null ? {} : { undo: row.undo }),
+    ...(row.started_by === null ? {} : { startedBy: row.started_by }),
+    ...(row.forked_from === null ? {} : { forkedFrom: row.forked_from }),
+    ...(isTimed ? { wakeAt: row.wake_at?.toISOString() ?? '' } : {}),
   };
 }
+
+/** Tasks shown at most; a pipeline may have more items. */
+const maxTasks = 5_000;
 
 export function detailView(
   row: RunRow,
   definition: WorkflowDefinition,
   state: RunState,
-  events: readonly RunEvent[],
 ): RunDetail {
+  const budget = limitsOf(definition, state);
+  const { spent } = state;
   return {
     ...summaryView(row),
     tasks: countTasks(state),
     input: state.input,
     definitionHash: row.definition_hash,
     mode: definition.mode,
-    taskList: definition.tasks.flatMap((task) => {
-      const own = state.tasks.get(task.id);
-      return own === undefined ? [] : [taskView(task, own)];
-    }),
+    taskList: taskViews(state),
     ...(state.status === 'completed' ? { output: state.output } : {}),
+    ...(state.verdict === undefined ? {} : { verdict: state.verdict }),
+    questions: openQuestions(state),
+    spent: { wallMs: spent.ms, tokens: spent.tokens, microUsd: spent.microUsd },
+    ...(budget === undefined ? {} : { budget }),
+    irreversible: state.irreversible,
     lastSeq: state.lastSeq,
-    ...overheadOf(state, events),
+    ...overheadOf(state),
   };
 }
 
-function taskView(spec: TaskSpec, task: TaskState): TaskView {
+/** In the order of the definition; a group's tasks come after it, a pipeline's by item. */
+function taskViews(state: RunState): TaskView[] {
+  const children = new Map<string, TaskState[]>();
+  for (const task of state.tasks.values()) {
+    if (task.id === '') continue;
+    const parent = parentOf(task.id);
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [task]);
+    else siblings.push(task);
+  }
+  const views: TaskView[] = [];
+  const add = (parent: string): void => {
+    for (const task of children.get(parent) ?? []) {
+      if (views.length >= maxTasks) return;
+      const spec = state.shape.nodes.get(templateOf(task.id))?.spec;
+      if (spec === undefined) continue;
+      views.push(taskView(state, spec, task));
+      add(task.id);
+    }
+  };
+  add('');
+  return views;
+}
+
+function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
+  const parent = parentOf(task.id);
   return dropUndefined({
     id: task.id,
-    agent: spec.agent,
+    kind: kindOf(spec),
+    parent: parent === '' ? undefined : parent,
+    agent: isAgentTask(spec) ? spec.agent : undefined,
+    mode: isGroupTask(spec) ? spec.group.mode : undefined,
     description: spec.description,
     status: task.status,
-    needs: spec.needs,
-    after: spec.after,
+    needs: spec.needs.map(nameOf),
+    after: spec.after.map(nameOf),
     attempts: task.attempts,
     startedAt: isoTime(task.startedAtMs),
     finishedAt: isoTime(task.finishedAtMs),
     usage: task.usage,
     error: task.error,
     skippedBecause: task.status === 'skipped' ? task.reason : undefined,
+    waitsFor: waitsFor(state, spec, task),
     progress: task.status === 'running' ? task.progress : undefined,
-    output: task.output,
+    output: isHidden(state, task.id) ? undefined : task.output,
+    verdict: task.verdict,
+    items: task.stream?.items.length,
   });
+}
+
+function kindOf(spec: TaskSpec): TaskView['kind'] {
+  if (isAgentTask(spec)) return 'agent';
+  if (isGroupTask(spec)) return 'group';
+  return isApprovalTask(spec) ? 'approval' : 'wait';
+}
+
+function waitsFor(
+  state: RunState,
+  spec: TaskSpec,
+  task: TaskState,
+): { what: string; until?: string } | undefined {
+  if (task.status === 'waiting') {
+    const what = task.error === undefined ? (task.reason ?? 'its next try') : 'its next try';
+    return { what, ...until(task.retryAtMs) };
+  }
+  if (task.status !== 'running') return undefined;
+  if (isApprovalTask(spec)) {
+    const prompt = state.questions.get(task.id)?.question.prompt ?? 'an answer';
+    return { what: prompt, ...until(task.dueAtMs) };
+  }
+  if (!('wait' in spec)) return undefined;
+  const what = 'signal' in spec.wait ? `the signal ${spec.wait.signal}` : 'time to pass';
+  return { what, ...until(task.dueAtMs) };
+}
+
+function until(ms: number | undefined): { until?: string } {
+  const text = isoTime(ms);
+  return text === undefined ? {} : { until: text };
+}
+
+/** Whether a vote is still being cast somewhere around the task. */
+function isHidden(state: RunState, path: string): boolean {
+  if (state.shape.nodes.get(templateOf(path))?.blind !== true) return false;
+  for (let here = path; here !== ''; here = parentOf(here)) {
+    const node = state.shape.nodes.get(templateOf(here));
+    if (node?.group.mode !== 'consensus') continue;
+    const around = parentOf(here);
+    const hasEnded =
+      around === ''
+        ? state.finishedAtMs !== undefined
+        : taskEnded(state.tasks.get(around)?.status ?? 'created');
+    if (!hasEnded) return true;
+  }
+  return false;
 }
 
 function isoTime(ms: number | undefined): string | undefined {
@@ -86,30 +184,10 @@ function isoTime(ms: number | undefined): string | undefined {
 }
 
 /** The span from creation to end in which no attempt was under way. */
-function overheadOf(state: RunState, events: readonly RunEvent[]): { overheadMs?: number } {
-  if (state.finishedAtMs === undefined) return {};
-  let busyMs = 0;
-  let open = 0;
-  let since = 0;
-  for (const { body, at } of events) {
-    const atMs = Date.parse(at);
-    if (body.type === 'attempt.started') {
-      if (open === 0) since = atMs;
-      open += 1;
-    } else if (attemptEnds.has(body.type)) {
-      open -= 1;
-      if (open === 0) busyMs += atMs - since;
-    }
-  }
-  return { overheadMs: Math.max(0, state.finishedAtMs - state.createdAtMs - busyMs) };
+function overheadOf({ finishedAtMs, createdAtMs, busyMs }: RunState): { overheadMs?: number } {
+  if (finishedAtMs === undefined) return {};
+  return { overheadMs: Math.max(0, finishedAtMs - createdAtMs - busyMs) };
 }
-
-const attemptEnds: ReadonlySet<string> = new Set([
-  'attempt.succeeded',
-  'attempt.failed',
-  'attempt.abandoned',
-  'attempt.cancelled',
-]);
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 

@@ -8,7 +8,8 @@ import type { RunRow } from './queries.ts';
 import type { RunFeed } from './run-feed.ts';
 import { RunDriver, type DriverContext } from './run-driver.ts';
 import { Slots } from './slots.ts';
-import type { EventBody, WorkflowDefinition } from './types.ts';
+import type { WorkflowDefinition } from './definition.ts';
+import type { EventBody } from './events.ts';
 import { eventViews } from './views.ts';
 
 export interface WorkerOptions {
@@ -50,6 +51,8 @@ export class Worker {
   #loops: Promise<void>[] = [];
   #wakeClaim: (() => void) | undefined;
   #claimAgain = false;
+  #pollNow = false;
+  #asking: Promise<unknown> | undefined;
 
   constructor(options: WorkerOptions) {
     this.id = newId(options.clock);
@@ -151,11 +154,13 @@ export class Worker {
     let polls = 0;
     while (!signal.aborted) {
       this.#claimAgain = false;
-      const polling = clock.monotonicMs() - polled >= pollMs;
+      const polling = this.#pollNow || clock.monotonicMs() - polled >= pollMs;
+      this.#pollNow = false;
       if (polling) polled = clock.monotonicMs();
       try {
         const full = await this.#claim(polling);
         if (polling) await this.#deliverAll();
+        if (polling) await this.#expectNextDue();
         if (polling && (polls += 1) % pollsBetweenTidying === 0) await this.#tidy();
         if (full) continue;
       } catch (error) {
@@ -176,15 +181,35 @@ export class Worker {
     });
   }
 
+  /** Many park together: one look serves all that parked before it began. */
+  #wakeAsked(): Promise<unknown> {
+    this.#asking ??= Promise.resolve().then(() => {
+      this.#asking = undefined;
+      return this.#options.database.query(queries.wakeAsked());
+    });
+    return this.#asking;
+  }
+
+  /** Looks when the next parked run is due, where that is before the next poll. */
+  async #expectNextDue(): Promise<void> {
+    const [next] = await this.#options.database.query(queries.nextDue());
+    if (next === undefined || next.due_ms >= pollMs) return;
+    this.#options.clock.after(Math.max(0, next.due_ms), () => {
+      this.#pollNow = true;
+      this.#rouse();
+    });
+  }
+
   /** Claims what there is room for; true when there may be more. */
-  async #claim(withOrphans: boolean): Promise<boolean> {
+  async #claim(polling: boolean): Promise<boolean> {
     const { database, maxRuns } = this.#options;
     const room = Math.min(claimBatch, maxRuns - this.#drivers.size);
     if (room <= 0) return false;
     const rows = await database.query(queries.claimUnowned(this.id, room));
-    const orphans = withOrphans ? await database.query(queries.claimOrphaned(this.id, room)) : [];
-    await this.#take([...rows, ...orphans]);
-    return rows.length === room || orphans.length === room;
+    const due = polling ? await database.query(queries.claimDue(this.id, room)) : [];
+    const orphans = polling ? await database.query(queries.claimOrphaned(this.id, room)) : [];
+    await this.#take([...rows, ...due, ...orphans]);
+    return [rows, due, orphans].some((found) => found.length === room);
   }
 
   /**
@@ -194,6 +219,18 @@ export class Worker {
   async #tidy(): Promise<void> {
     const { database, log } = this.#options;
     await database.query(queries.removeDeadWorkers());
+    await database.query(queries.wakeAsked());
+    const clamped = await database.query(queries.clampLeases());
+    if (clamped.length > 0) {
+      log.warn(
+        { workers: clamped.map((row) => row.worker_id) },
+        'leases that no worker could have were ended',
+      );
+    }
+    const ownerless = await database.query(queries.releaseOwnerless());
+    if (ownerless.length > 0) {
+      log.warn({ runs: ownerless.length }, 'runs whose owner is no worker any more are given back');
+    }
     const held = await database.query(queries.openRunsOf(this.id));
     const strays = held.filter((row) => !this.#drivers.has(row.run_id));
     if (strays.length === 0) return;
@@ -251,6 +288,8 @@ export class Worker {
       try {
         const end = await driver.drive();
         if (end === 'fenced') log.warn({ runId: row.run_id }, 'another worker took the run over');
+        // Asked something in the moment of parking, it would sleep on.
+        if (end === 'parked') await this.#wakeAsked();
       } catch (thrown) {
         const error = toAppError(thrown);
         log.error({ error, runId: row.run_id }, 'a run could not be driven on');

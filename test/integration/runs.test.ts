@@ -174,7 +174,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       for await (const { body } of fixture.part.runs.follow(id, 0)) {
         if (body.type === 'attempt.started') break;
       }
-      await fixture.part.runs.cancel(id, 'not needed any more');
+      await fixture.part.runs.cancel(id, { reason: 'not needed any more' });
       const detail = await fixture.part.runs.wait(id);
       expect(detail.status).toBe('cancelled');
       expect(detail.taskList.map(({ status }) => status)).toEqual(['cancelled', 'skipped']);
@@ -182,7 +182,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
         type: 'run.cancelled',
         reason: 'not needed any more',
       });
-      await expect(fixture.part.runs.cancel(id, 'again')).rejects.toMatchObject({
+      await expect(fixture.part.runs.cancel(id, { reason: 'again' })).rejects.toMatchObject({
         code: 'run_finished',
       });
     });
@@ -196,10 +196,10 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
     test('can be tried again after it failed: what was completed is kept', async () => {
       const failed = await fixture.run('hopeless');
       calls.set(`${failed.id}/hard`, 99);
-      await fixture.part.runs.retry(failed.id);
+      await fixture.part.runs.retry(failed.id, {});
       const detail = await fixture.part.runs.wait(failed.id);
       expect(detail).toMatchObject({ status: 'completed', output: { hard: 100 } });
-      await expect(fixture.part.runs.retry(failed.id)).rejects.toMatchObject({ code: 'conflict' });
+      await expect(fixture.part.runs.retry(failed.id, {})).rejects.toMatchObject({ code: 'conflict' });
     }, 30_000);
 
     test('keeps an output with a NUL, a lone surrogate and all of Unicode', async () => {
@@ -278,7 +278,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       await store.database.query(
         sql`insert into run_events (run_id, seq, epoch, body) values (${id}::uuid, 4, 1, '{"type":"x"}'::json)`,
       );
-      await fixture.part.runs.cancel(id, 'now it has to write event 4');
+      await fixture.part.runs.cancel(id, { reason: 'now it has to write event 4' });
       const [row] = await waitFor(async () =>
         store.database.query(sql<{ status: string; error: { code: string } }>`
           select status, error from runs where run_id = ${id}::uuid and finished_at is not null`),

@@ -1,0 +1,88 @@
+/** The budget of one run: what it has left, and what its next attempts set aside. */
+import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
+import type { EventBody } from './events.ts';
+import type { RunState } from './state.ts';
+
+export interface RunBudget {
+  /** What the attempt sets aside: undefined without a budget, `too-much` when it does not fit any more. */
+  reserve(task: AgentTask): Amounts | undefined | 'too-much';
+  /** The facts that follow when nothing fits and nothing is under way. */
+  exhausted(task: AgentTask | undefined): EventBody[];
+}
+
+const kinds = ['microUsd', 'tokens', 'ms'] as const;
+const questionId = 'budget';
+
+/** The budget with what was added since, or undefined. */
+export function limitsOf({ budget }: WorkflowDefinition, { added }: RunState): Amounts | undefined {
+  if (budget === undefined) return undefined;
+  return Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const limit = budget[kind];
+      return limit === undefined ? [] : [[kind, limit + added[kind]]];
+    }),
+  );
+}
+
+/**
+ * What the attempts of one turn may set aside. Nothing is given beyond the limit: what was spent,
+ * what is set aside for attempts under way, and the new attempt's own budget stay within it. An
+ * attempt without a budget of its own sets aside the time it may take, and starts as long as
+ * anything is left.
+ */
+export function budgetOf(definition: WorkflowDefinition, state: RunState): RunBudget {
+  const limits = limitsOf(definition, state);
+  if (limits === undefined) return { reserve: () => undefined, exhausted: () => [] };
+  const left = new Map<(typeof kinds)[number], number>();
+  for (const kind of kinds) {
+    const limit = limits[kind];
+    if (limit === undefined) continue;
+    let held = 0;
+    for (const reserved of state.running.values()) held += reserved[kind] ?? 0;
+    left.set(kind, limit - Math.ceil(state.spent[kind]) - held);
+  }
+  const wantedBy = (task: AgentTask, kind: (typeof kinds)[number]): number =>
+    task.budget?.[kind] ?? (kind === 'ms' ? (task.timeoutMs ?? 0) : 0);
+  const lacks = (task: AgentTask, kind: (typeof kinds)[number]): number => {
+    const rest = left.get(kind);
+    // Nothing left is too little even for who says that it needs nothing.
+    return rest === undefined ? 0 : Math.max(0, Math.max(1, wantedBy(task, kind)) - rest);
+  };
+  return {
+    reserve(task) {
+      if (kinds.some((kind) => lacks(task, kind) > 0)) return 'too-much';
+      const reserved: { [Kind in (typeof kinds)[number]]?: number } = {};
+      for (const [kind, rest] of left) {
+        const wanted = wantedBy(task, kind);
+        if (wanted === 0) continue;
+        reserved[kind] = wanted;
+        left.set(kind, rest - wanted);
+      }
+      return reserved;
+    },
+    exhausted(task) {
+      if (task === undefined || state.questions.has(questionId)) return [];
+      const lacking = Object.fromEntries(
+        kinds.flatMap((kind) => (lacks(task, kind) > 0 ? [[kind, lacks(task, kind)]] : [])),
+      );
+      const prompt = `the budget of the run is used up: task ${task.id} needs ${describeAmounts(lacking)} more`;
+      if (definition.onBudget === 'fail') {
+        const error = { code: 'budget_exceeded', message: prompt, retryable: false } as const;
+        return [{ type: 'run.stopping', error }];
+      }
+      const question = { id: questionId, kind: 'budget', task: task.id, prompt, lacking } as const;
+      return [{ type: 'question.asked', question }];
+    },
+  };
+}
+
+/** `$0.50, 1,000 tokens, 30 s`. */
+export function describeAmounts({ microUsd, tokens, ms }: Amounts): string {
+  return [
+    microUsd === undefined ? [] : [`$${(microUsd / 1e6).toFixed(2)}`],
+    tokens === undefined ? [] : [`${tokens.toLocaleString('en')} tokens`],
+    ms === undefined ? [] : [`${(ms / 1_000).toLocaleString('en')} s`],
+  ]
+    .flat()
+    .join(', ');
+}
