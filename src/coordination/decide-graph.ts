@@ -2,7 +2,7 @@ import type { ErrorRecord } from '../base/base.ts';
 import { childPath, type Ended, type Standing, type Walk } from './decide.ts';
 import type { Group, TaskSpec } from './definition.ts';
 import { nameOf } from './shape.ts';
-import { taskEnded } from './state.ts';
+import { taskEnded, type TaskState } from './state.ts';
 
 /** Sequential and parallel: whatever waits for nothing any more may start; a failure stops unless the task says `continue`. */
 export function decideGraph(walk: Walk, path: string, group: Group): Standing {
@@ -54,15 +54,24 @@ function skipLost(walk: Walk, path: string, group: Group): void {
   }
 }
 
+/** The cause: what failed first, or could never start. What was closed because of it comes after. */
 function failureIn(walk: Walk, path: string, group: Group): ErrorRecord | undefined {
+  let cause: TaskState | undefined;
   for (const task of group.tasks) {
     if (task.onFailure === 'continue') continue;
     const own = walk.task(childPath(path, task));
-    if (own?.status === 'failed' || own?.status === 'skipped' || own?.status === 'cancelled') {
-      return failureOf(own.id, own.status === 'failed' ? own.error : undefined, own.reason);
-    }
+    if (own === undefined) continue;
+    if (own.status !== 'failed' && own.status !== 'skipped' && own.status !== 'cancelled') continue;
+    if (cause === undefined || isBefore(own, cause)) cause = own;
   }
-  return undefined;
+  if (cause === undefined) return undefined;
+  return failureOf(cause.id, cause.status === 'failed' ? cause.error : undefined, cause.reason);
+}
+
+function isBefore(a: TaskState, b: TaskState): boolean {
+  const atMs = (task: TaskState): number => task.finishedAtMs ?? Infinity;
+  if (atMs(a) !== atMs(b)) return atMs(a) < atMs(b);
+  return a.status === 'failed' && b.status !== 'failed';
 }
 
 /** The error of a task as that of the group it stands in. */

@@ -1,90 +1,18 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { AppError, errorRecord } from '../base/base.ts';
-import { decide } from './decide.ts';
-import { applyEvent, newRunState, runEnded, taskEnded, type RunState } from './state.ts';
-import type { EventBody, TaskSpec, WorkflowDefinition } from './types.ts';
-
-const failure = errorRecord(new AppError('agent_failed', 'it failed', { retryable: false }));
-
-function workflow(
-  tasks: readonly Partial<TaskSpec>[],
-  settings: Partial<WorkflowDefinition> = {},
-): WorkflowDefinition {
-  return {
-    name: 'w',
-    description: '',
-    mode: 'parallel',
-    inputs: {},
-    maxParallel: 10,
-    timeoutMs: 300_000,
-    tasks: tasks.map((task, index) => ({
-      id: `t${index}`,
-      agent: 'a',
-      description: '',
-      input: {},
-      needs: [],
-      after: [],
-      priority: 50,
-      onFailure: 'stop',
-      ...task,
-    })),
-    ...settings,
-  };
-}
-
-/** A run in memory: its events, and the state that they give. */
-class Log {
-  readonly events: EventBody[] = [];
-  readonly definition: WorkflowDefinition;
-  state: RunState;
-
-  constructor(definition: WorkflowDefinition) {
-    this.definition = definition;
-    this.state = newRunState(definition);
-    this.append({ type: 'run.created', workflow: 'w', definitionHash: '', input: {}, agents: {} });
-    this.append({ type: 'run.claimed', worker: 'one', takeover: false });
-  }
-
-  append(body: EventBody, atMs = 0): void {
-    applyEvent(this.state, { seq: this.state.lastSeq + 1, body }, atMs);
-    this.events.push(body);
-  }
-
-  start(task: string): void {
-    const attempt = (this.state.tasks.get(task)?.attempts ?? 0) + 1;
-    this.append({ type: 'attempt.started', task, attempt, attemptId: `${task}/${attempt}` });
-  }
-
-  succeed(task: string): void {
-    this.append({
-      type: 'attempt.succeeded',
-      task,
-      attempt: 1,
-      output: task,
-      usage: { wallMs: 1 },
-    });
-  }
-
-  fail(task: string): void {
-    this.append({ type: 'attempt.failed', task, attempt: 1, error: failure });
-  }
-
-  decide(nowMs = 0) {
-    return decide(this.definition, this.state, nowMs);
-  }
-
-  starts(nowMs = 0): string[] {
-    return this.decide(nowMs).start.map(({ id }) => id);
-  }
-}
+import { failure, Log, workflow } from '../../test/support/decision-log.ts';
+import type { EventBody } from './events.ts';
+import { applyEvent, newRunState, runEnded, taskEnded } from './state.ts';
 
 test('a task that needs a failed one is skipped, and the run is failed, never completed', () => {
   const log = new Log(workflow([{}, { needs: ['t0'] }]));
   log.start('t0');
   log.fail('t0');
-  const { skip, end } = log.decide();
-  expect(skip).toEqual([{ task: 't1', reason: 'it needs t0, which was failed' }]);
+  const { end } = log.settle();
+  expect(log.state.tasks.get('t1')).toMatchObject({
+    status: 'skipped',
+    reason: 'it needs t0, which was failed',
+  });
   expect(end).toMatchObject({
     outcome: 'failed',
     error: { code: 'agent_failed', message: 'task t0: it failed' },
@@ -100,7 +28,7 @@ test('with `continue` a failed task does not end the run, but a task that needs 
   const needed = new Log(workflow([{ onFailure: 'continue' }, { needs: ['t0'] }]));
   needed.start('t0');
   needed.fail('t0');
-  expect(needed.decide().end).toMatchObject({
+  expect(needed.settle().end).toMatchObject({
     outcome: 'failed',
     error: { code: 'dependency_failed' },
   });
@@ -111,8 +39,8 @@ test('a task that waits for the end of one that is skipped now starts now', () =
   const log = new Log(workflow([going, { ...going, needs: ['t0'] }, { after: ['t0', 't1'] }]));
   log.start('t0');
   log.fail('t0');
-  expect(log.decide().skip.map(({ task }) => task)).toEqual(['t1']);
   expect(log.starts()).toEqual(['t2']);
+  expect(log.statusOf('t1')).toBe('skipped');
 });
 
 test('a failure stops what is under way before the run ends', () => {
@@ -120,12 +48,12 @@ test('a failure stops what is under way before the run ends', () => {
   log.start('t0');
   log.start('t1');
   log.fail('t0');
-  const { stopRunning, end } = log.decide();
-  expect(stopRunning).toMatchObject({ outcome: 'failed' });
+  const { stop, end } = log.settle();
+  expect([...stop.keys()]).toEqual(['t1']);
   expect(end).toBeUndefined();
-  log.append({ type: 'run.stopping', error: failure });
+  expect(log.state.stopError).toMatchObject({ code: 'agent_failed' });
   log.append({ type: 'attempt.cancelled', task: 't1', attempt: 1 });
-  expect(log.decide().end).toEqual({ outcome: 'failed', error: failure });
+  expect(log.settle().end).toMatchObject({ outcome: 'failed', error: { code: 'agent_failed' } });
 });
 
 test('the limit counts the time that workers held the run, not the time in which nobody did', () => {
@@ -133,8 +61,8 @@ test('the limit counts the time that workers held the run, not the time in which
   log.append({ type: 'run.released', reason: 'stop' }, 600);
   log.append({ type: 'run.claimed', worker: 'two', takeover: false }, 1_000_000);
   expect(log.decide(1_000_399).end).toBeUndefined();
-  expect(log.decide(1_000_399).wakeAtMs).toBe(1_000_400);
-  expect(log.decide(1_000_400).end).toMatchObject({
+  expect(log.decide(1_000_399).limitAtMs).toBe(1_000_400);
+  expect(log.settle(1_000_400).end).toMatchObject({
     outcome: 'failed',
     error: { code: 'timeout' },
   });
@@ -144,8 +72,8 @@ test('after a crash the time since the last event does not count', () => {
   const log = new Log(workflow([{}], { timeoutMs: 1_000 }));
   log.append({ type: 'attempt.started', task: 't0', attempt: 1, attemptId: 'x' }, 500);
   log.append({ type: 'run.claimed', worker: 'two', takeover: true }, 1_000_000);
-  expect(log.decide(1_000_499).stopRunning).toBeUndefined();
-  expect(log.decide(1_000_500).stopRunning).toMatchObject({ outcome: 'failed' });
+  expect(log.decide(1_000_499).stop.size).toBe(0);
+  expect([...log.settle(1_000_500).stop.keys()]).toEqual(['t0']);
 });
 
 test('a retry waits for its time, and the run wakes for it', () => {
@@ -159,7 +87,7 @@ test('a retry waits for its time, and the run wakes for it', () => {
     retryAt: new Date(5_000).toISOString(),
   });
   expect(log.starts(4_999)).toEqual([]);
-  expect(log.decide(4_999).wakeAtMs).toBe(5_000);
+  expect(log.decide(4_999).dueAtMs).toBe(5_000);
   expect(log.starts(5_000)).toEqual(['t0']);
 });
 
@@ -168,9 +96,12 @@ test('a cancelled run says so even when a task failed in between', () => {
   log.start('t0');
   log.append({ type: 'run.cancel_requested', reason: 'not needed', signalId: 's' });
   log.fail('t0');
-  const decision = log.decide();
+  const decision = log.settle();
   expect(decision.end).toEqual({ outcome: 'cancelled', reason: 'not needed' });
-  expect(decision.skip).toEqual([{ task: 't1', reason: 'the run was cancelled' }]);
+  expect(log.state.tasks.get('t1')).toMatchObject({
+    status: 'skipped',
+    reason: 'the run was cancelled',
+  });
 });
 
 test('higher priority starts first, and no more than the run allows', () => {
@@ -216,10 +147,10 @@ const worlds = fc
     fc.record({
       definition: fc.integer({ min: 1, max: 4 }).map((maxParallel) =>
         workflow(
-          tasks.map((task, index) => ({
-            ...task,
-            needs: index === 0 ? [] : [...new Set(task.needs.map((n) => `t${n % index}`))],
-            after: index === 0 ? [] : [...new Set(task.after.map((n) => `t${n % index}`))],
+          tasks.map((fields, index) => ({
+            ...fields,
+            needs: index === 0 ? [] : [...new Set(fields.needs.map((n) => `t${n % index}`))],
+            after: index === 0 ? [] : [...new Set(fields.after.map((n) => `t${n % index}`))],
           })),
           { maxParallel },
         ),
@@ -268,32 +199,21 @@ test('whatever fails, crashes or is cancelled: order and limits hold, nothing co
 
 /** Carries out one decision, and checks what it starts. */
 function take(log: Log, completed: ReadonlySet<string>): string[] {
-  const decision = log.decide();
-  if (decision.stopRunning?.outcome === 'failed' && log.state.stopError === undefined) {
-    log.append({ type: 'run.stopping', error: decision.stopRunning.error });
+  const { start, stop, end } = log.settle();
+  for (const { path, task: spec } of start) {
+    expect(completed.has(path)).toBe(false);
+    for (const id of spec.needs) expect(log.statusOf(id)).toBe('completed');
+    for (const id of spec.after) expect(taskEnded(log.statusOf(id) ?? 'created')).toBe(true);
+    log.start(path);
   }
-  for (const { task, reason } of decision.skip) log.append({ type: 'task.skipped', task, reason });
-  for (const task of decision.start) {
-    expect(completed.has(task.id)).toBe(false);
-    for (const id of task.needs) expect(log.state.tasks.get(id)?.status).toBe('completed');
-    for (const id of task.after)
-      expect(taskEnded(log.state.tasks.get(id)?.status ?? 'created')).toBe(true);
-    log.start(task.id);
-  }
-  const running = [...log.state.tasks.values()].filter(({ status }) => status === 'running');
+  const running = [...log.state.running.keys()];
   expect(running.length).toBeLessThanOrEqual(log.definition.maxParallel);
-  if (decision.stopRunning !== undefined) {
-    for (const { id, attempts } of running)
-      log.append({ type: 'attempt.cancelled', task: id, attempt: attempts });
-    return [];
+  for (const path of stop.keys()) {
+    if (log.state.running.has(path))
+      log.append({ type: 'attempt.cancelled', task: path, attempt: 1 });
   }
-  if (decision.end?.outcome === 'completed') log.append({ type: 'run.completed', output: null });
-  else if (decision.end?.outcome === 'failed')
-    log.append({ type: 'run.failed', error: decision.end.error });
-  else if (decision.end?.outcome === 'cancelled')
-    log.append({ type: 'run.cancelled', reason: decision.end.reason });
-  else expect(running.length).toBeGreaterThan(0);
-  return running.map(({ id }) => id);
+  if (end === undefined) expect(running.length).toBeGreaterThan(0);
+  return [...log.state.running.keys()];
 }
 
 function act(
@@ -302,16 +222,16 @@ function act(
   running: readonly string[],
   completed: Set<string>,
 ): void {
-  const task = running[step.pick % Math.max(1, running.length)];
+  const picked = running[step.pick % Math.max(1, running.length)];
   if (step.what === 'cancel' && log.state.cancelReason === undefined) {
     log.append({ type: 'run.cancel_requested', reason: 'x', signalId: 's' });
   } else if (step.what === 'crash') {
     crash(log, running);
-  } else if (task !== undefined && step.what === 'fail') {
-    log.fail(task);
-  } else if (task !== undefined) {
-    log.succeed(task);
-    completed.add(task);
+  } else if (picked !== undefined && step.what === 'fail') {
+    log.fail(picked);
+  } else if (picked !== undefined) {
+    log.succeed(picked);
+    completed.add(picked);
   }
 }
 
@@ -321,7 +241,7 @@ function crash(log: Log, running: readonly string[]): void {
   for (const [index, body] of log.events.entries()) applyEvent(state, { seq: index + 1, body }, 0);
   log.state = state;
   log.append({ type: 'run.claimed', worker: 'next', takeover: true });
-  for (const task of running) {
-    log.append({ type: 'attempt.abandoned', task, attempt: 1, reason: 'the worker died' });
+  for (const path of running) {
+    log.append({ type: 'attempt.abandoned', task: path, attempt: 1, reason: 'the worker died' });
   }
 }

@@ -80,6 +80,7 @@ export function decide(
   if (ended !== undefined && !isGraph(definition)) walk.closeRest('', 'the result is there');
   if (walk.facts.length > 0) return walk.decision(undefined, limitAtMs);
   if (failing !== undefined) return walk.closing({ outcome: 'failed', error: failing }, limitAtMs);
+  if (ended?.outcome === 'failed') return walk.closing(ended, limitAtMs);
   // Attempts of groups that have ended already may still be on their way out.
   if (ended === undefined || state.running.size > 0) return walk.decision(undefined, limitAtMs);
   return walk.decision(ended, limitAtMs);
@@ -96,7 +97,10 @@ function stopping(
   nowMs: number,
 ): RunEnd | undefined {
   if (state.cancelReason !== undefined) return { outcome: 'cancelled', reason: state.cancelReason };
-  if (state.stopError !== undefined) return { outcome: 'failed', error: state.stopError };
+  if (state.stopError !== undefined) {
+    const { verdict } = state;
+    return { outcome: 'failed', error: state.stopError, ...(verdict && { verdict }) };
+  }
   if (heldMs(state, nowMs) < definition.timeoutMs) return undefined;
   const isOpen = definition.tasks.some(
     ({ id }) => !taskEnded(state.tasks.get(id)?.status ?? 'created'),
@@ -148,8 +152,11 @@ export class Walk {
     for (const path of this.state.running.keys()) this.#stop.set(path, whyStopped(end));
     for (const task of this.state.tasks.values()) this.#closeTask(task, why);
     const { stopError, running } = this.state;
-    if (end.outcome === 'failed' && stopError === undefined && running.size > 0) {
-      this.facts.push({ type: 'run.stopping', error: end.error });
+    const isLeft = running.size > 0 || this.facts.length > 0;
+    if (end.outcome === 'failed' && stopError === undefined && isLeft) {
+      // Written first: what is skipped because of it must not be taken for the cause.
+      const { error, verdict } = end;
+      this.facts.unshift({ type: 'run.stopping', error, ...(verdict && { verdict }) });
     }
     return this.decision(running.size === 0 ? end : undefined, limitAtMs);
   }

@@ -139,7 +139,7 @@ export type RunEventBody =
       readonly signalId: string;
     }
   /** The run can not go on and stops what is under way; it will end as failed with this error. */
-  | { readonly type: 'run.stopping'; readonly error: ErrorRecord }
+  | { readonly type: 'run.stopping'; readonly error: ErrorRecord; readonly verdict?: Verdict }
   | {
       readonly type: 'run.cancel_requested';
       readonly reason: string;

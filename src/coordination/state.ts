@@ -226,6 +226,7 @@ function applyRunEvent(
       return;
     case 'run.stopping':
       state.stopError = body.error;
+      state.verdict = body.verdict;
       return;
     case 'run.cancel_requested':
       state.cancelReason = body.reason;

@@ -199,7 +199,9 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       await fixture.part.runs.retry(failed.id, {});
       const detail = await fixture.part.runs.wait(failed.id);
       expect(detail).toMatchObject({ status: 'completed', output: { hard: 100 } });
-      await expect(fixture.part.runs.retry(failed.id, {})).rejects.toMatchObject({ code: 'conflict' });
+      await expect(fixture.part.runs.retry(failed.id, {})).rejects.toMatchObject({
+        code: 'conflict',
+      });
     }, 30_000);
 
     test('keeps an output with a NUL, a lone surrogate and all of Unicode', async () => {
