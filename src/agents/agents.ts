@@ -6,6 +6,7 @@ export { agentCategories } from './definition-schema.ts';
 export { diffAgents, type AgentDiff } from './diff.ts';
 export { AgentFailure, type FailureFacts } from './failure.ts';
 export { formatAgent } from './format.ts';
+export { schemaProblem } from './json-schema.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
 export { openRegistry, type RegistryOptions } from './registry.ts';
@@ -37,6 +38,10 @@ export interface AgentDefinition {
   };
   readonly sideEffects: 'none' | 'workspace' | 'external';
   readonly verify: VerifySpec | undefined;
+  /** A JSON Schema of what it takes; absent: anything. */
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** What one call may use at most, as its file says. */
+  readonly budget?: { readonly tokens?: number; readonly usd?: number };
   /** All fields as they stood: Claude Code's, `centuria` and unknown ones. */
   readonly frontmatter: Readonly<Record<string, unknown>>;
   readonly prompt: string;

@@ -1,4 +1,4 @@
-import { Type, type Static, type TSchema } from 'typebox';
+import { Type, type Static } from 'typebox';
 
 /**
  * The frontmatter of a definition as schemas. Each field's `description` ends the sentence
@@ -158,6 +158,7 @@ export const centuriaSchema = Type.Object(
       ),
     ),
     sideEffects: Type.Optional(oneOf(['none', 'workspace', 'external'])),
+    input: Type.Optional(anyMap),
     verify: Type.Optional(verifySchema),
   },
   { additionalProperties: false, description: 'a map' },
@@ -192,58 +193,3 @@ export const frontmatterSchema = Type.Object(
   },
   { description: 'a map of fields' },
 );
-
-/** A plain JSON Schema, as far as a mistake in it would make a check pass that should not. */
-export const jsonSchemaSchema: TSchema = Type.Unsafe({
-  $id: 'json-schema',
-  anyOf: [
-    { type: 'boolean' },
-    {
-      type: 'object',
-      properties: {
-        type: {
-          anyOf: [
-            { $ref: '#/$defs/type' },
-            { type: 'array', items: { $ref: '#/$defs/type' }, minItems: 1 },
-          ],
-        },
-        properties: { type: 'object', additionalProperties: { $ref: '#' } },
-        patternProperties: { type: 'object', additionalProperties: { $ref: '#' } },
-        $defs: { type: 'object', additionalProperties: { $ref: '#' } },
-        additionalProperties: { $ref: '#' },
-        propertyNames: { $ref: '#' },
-        items: { $ref: '#' },
-        prefixItems: { type: 'array', items: { $ref: '#' } },
-        contains: { $ref: '#' },
-        allOf: { type: 'array', minItems: 1, items: { $ref: '#' } },
-        anyOf: { type: 'array', minItems: 1, items: { $ref: '#' } },
-        oneOf: { type: 'array', minItems: 1, items: { $ref: '#' } },
-        not: { $ref: '#' },
-        if: { $ref: '#' },
-        // oxlint-disable-next-line unicorn/no-thenable -- the keyword of JSON Schema
-        then: { $ref: '#' },
-        else: { $ref: '#' },
-        required: { type: 'array', items: { type: 'string' }, uniqueItems: true },
-        enum: { type: 'array' },
-        pattern: { type: 'string' },
-        format: { type: 'string' },
-        $ref: { type: 'string' },
-        minimum: { type: 'number' },
-        maximum: { type: 'number' },
-        exclusiveMinimum: { type: 'number' },
-        exclusiveMaximum: { type: 'number' },
-        multipleOf: { type: 'number', exclusiveMinimum: 0 },
-        minLength: { type: 'integer', minimum: 0 },
-        maxLength: { type: 'integer', minimum: 0 },
-        minItems: { type: 'integer', minimum: 0 },
-        maxItems: { type: 'integer', minimum: 0 },
-        minProperties: { type: 'integer', minimum: 0 },
-        maxProperties: { type: 'integer', minimum: 0 },
-        uniqueItems: { type: 'boolean' },
-      },
-    },
-  ],
-  $defs: {
-    type: { enum: ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null'] },
-  },
-});

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import Schema from 'typebox/schema';
 import { Value } from 'typebox/value';
 import { isMap } from 'yaml';
 import { references, suggest, toAppError } from '../base/base.ts';
@@ -7,7 +6,6 @@ import type { AgentDefinition, Problem, RuntimeSpec, VerifySpec } from './agents
 import {
   commandRuntimeSchema,
   frontmatterSchema,
-  jsonSchemaSchema,
   runtimeKind,
   runtimeKinds,
   verifySchema,
@@ -25,6 +23,7 @@ import {
   type Path,
 } from './fields.ts';
 import { decodeSource, readFrontmatter, type Frontmatter } from './frontmatter.ts';
+import { schemaProblem } from './json-schema.ts';
 
 export interface ParsedAgent {
   /** Absent when one of the problems is an error. */
@@ -50,6 +49,7 @@ export function parseAgent(source: string | Uint8Array, file: string): ParsedAge
   checkModel(front);
   checkPermissions(front);
   checkRuntime(front);
+  checkInput(front);
   checkVerify(front);
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
   if (problems.some((problem) => problem.severity === 'error')) return { problems };
@@ -78,6 +78,8 @@ function buildDefinition(front: Frontmatter, text: string, file: string): AgentD
     // What nobody has said is taken as the most that it could be.
     sideEffects: own.sideEffects ?? 'external',
     verify: own.verify as VerifySpec | undefined,
+    ...(own.input === undefined ? {} : { input: own.input }),
+    ...(own.budget === undefined ? {} : { budget: own.budget }),
     frontmatter: front.fields,
     prompt: promptOf(front.body),
     hash: createHash('sha256').update(text, 'utf8').digest('hex'),
@@ -188,19 +190,16 @@ function checkVerify(front: Frontmatter): void {
       complain(front, [...path, 'pattern'], `is no regular expression: ${String(error)}`);
     }
   }
-  if (verify.schema === undefined) return;
-  const at = [...path, 'schema'];
-  const wrong = Schema.Errors(jsonSchemaSchema, verify.schema)[1].toSorted(
-    (a, b) => b.instancePath.length - a.instancePath.length,
-  )[0];
-  if (wrong !== undefined) {
-    const inner = wrong.instancePath.split('/').slice(1);
-    complain(front, [...at, ...inner], `is wrong in a JSON Schema: ${wrong.message}`);
-    return;
-  }
-  try {
-    Schema.Compile(verify.schema);
-  } catch (error) {
-    complain(front, at, `is no JSON Schema: ${toAppError(error).message}`);
-  }
+  if (verify.schema !== undefined) checkSchema(front, [...path, 'schema'], verify.schema);
+}
+
+function checkInput(front: Frontmatter): void {
+  const path = ['centuria', 'input'];
+  const input = valueAt(front.fields, path);
+  if (isMap(resolve(front.document, path))) checkSchema(front, path, input);
+}
+
+function checkSchema(front: Frontmatter, path: Path, schema: unknown): void {
+  const problem = schemaProblem(schema);
+  if (problem !== undefined) complain(front, [...path, ...problem.path], problem.message);
 }

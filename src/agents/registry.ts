@@ -21,7 +21,7 @@ import { reapAttempts } from './processes.ts';
 import { insertDefinitions, selectDefinition } from './queries.ts';
 import { createCommandRuntime } from './runtime-command.ts';
 import type { CheckResult, Runtime } from './runtime.ts';
-import { verifyOutput } from './verify.ts';
+import { checkInput, verifyOutput } from './verify.ts';
 import { watchFolders } from './watch.ts';
 
 export interface RegistryOptions {
@@ -131,6 +131,7 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
 
   async function invoke(invocation: Invocation): Promise<InvocationResult> {
     const { agent } = invocation;
+    checkInput(agent, invocation.input);
     const signal = AbortSignal.any([invocation.signal, closing.signal]);
     await assertReady(agent, signal);
     const runtime = runtimes[agent.runtime?.kind ?? ''];

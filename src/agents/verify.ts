@@ -10,6 +10,20 @@ import type { Verify } from './definition-schema.ts';
 /** Above this many findings a sample of so many, evenly spread, is held against the files. */
 const checkedFindings = 2_000;
 
+/** Throws `invalid_input` where what an agent is given does not fit its `centuria.input`. */
+export function checkInput(agent: AgentDefinition, input: unknown): void {
+  if (agent.input === undefined) return;
+  const [fits, errors] = Schema.Errors(agent.input, input);
+  if (fits) return;
+  const [first] = errors;
+  const where = first?.instancePath ? `at ${first.instancePath} ` : '';
+  const why = first === undefined ? 'does not fit its schema' : first.message;
+  throw new AppError('invalid_input', `agent ${agent.name}: the input ${where}${why}`, {
+    details: { agent: agent.name },
+    remedy: `\`centuria agent show ${agent.name}\` says what it takes.`,
+  });
+}
+
 /**
  * Holds an agent's output against its definition's `verify` and throws `agent_output_invalid` where
  * it does not pass. Several checks must all pass; without `verify` any output does.

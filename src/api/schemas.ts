@@ -54,6 +54,8 @@ const agentDefinitionSchema = Type.Object(
     requires: Type.Object({ binaries: texts, environment: texts }),
     sideEffects: oneOf<AgentDefinition['sideEffects']>(['none', 'workspace', 'external']),
     verify: maybe(record),
+    input: maybe(record),
+    budget: maybe(Type.Object({ tokens: maybe(count), usd: maybe(Type.Number()) })),
     frontmatter: record,
     prompt: text,
     hash: text,

@@ -18,8 +18,12 @@ export interface CheckedYaml<Schema extends TSchema> {
   readonly value: Static<Schema> | undefined;
   readonly complaints: readonly Complaint[];
   /** Where the value at a path stands, or its nearest parent. */
-  place(path: readonly (string | number)[]): { line: number; column: number };
+  place(path: Path): { line: number; column: number };
+  /** Holds a part of the document, which stands at `path`, against a schema of its own. */
+  check(part: TSchema, value: unknown, path: Path): Complaint[];
 }
+
+type Path = readonly (string | number)[];
 
 export interface CheckedYamlOptions {
   /** Added to every line: where the text does not start its file. */
@@ -28,10 +32,15 @@ export interface CheckedYamlOptions {
 
 /** A document whose aliases would unfold to more nodes than this is refused. */
 const maxAliases = 100;
+/** Deeper values are no document of ours, and a recursion over them could end the process. */
+const maxDepth = 100;
+/** One broken bracket can make a thousand complaints; the first ones say it. */
+const maxSyntaxComplaints = 20;
 
 /**
  * Parses one YAML document and holds it against a schema. Objects of the schema are closed: an
- * unknown field is a complaint with the nearest known name. Nothing is executed, no custom tag is known.
+ * unknown field is a complaint with the nearest known name. Nothing is executed, no custom tag is
+ * known; anchors, aliases and merge keys (`<<`) are.
  */
 export function parseCheckedYaml<Schema extends TSchema>(
   text: string,
@@ -43,47 +52,72 @@ export function parseCheckedYaml<Schema extends TSchema>(
     lineCounter: counter,
     prettyErrors: false,
     uniqueKeys: true,
+    merge: true,
   });
   const offset = options.lineOffset ?? 0;
   const at = (position: number): { line: number; column: number } => {
     const { line, col } = counter.linePos(position);
     return { line: Math.max(1, line) + offset, column: Math.max(1, col) };
   };
-  const place = (path: readonly (string | number)[]): { line: number; column: number } =>
+  const place = (path: Path): { line: number; column: number } =>
     at(positionOf(document.contents, path));
+  const check = (part: TSchema, value: unknown, path: Path): Complaint[] =>
+    complaintsOf(part, value, path, place);
+  const refused = (complaints: Complaint[]): CheckedYaml<Schema> => ({
+    value: undefined,
+    complaints,
+    place,
+    check,
+  });
 
-  const syntax = document.errors.map((error) => ({
+  const syntax = document.errors.slice(0, maxSyntaxComplaints).map((error) => ({
     ...at(error.pos[0]),
     message: error.message.split('\n')[0] ?? error.message,
   }));
-  if (syntax.length > 0) return { value: undefined, complaints: syntax, place };
+  if (syntax.length > 0) return refused(syntax);
 
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: maxAliases });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { value: undefined, complaints: [{ ...at(0), message }], place };
+    return refused([{ ...at(0), message }]);
   }
-  const complaints = complaintsOf(schema, value, place);
+  if (!depthWithin(value, maxDepth)) {
+    return refused([
+      { ...at(0), message: `the document is nested deeper than ${maxDepth} levels` },
+    ]);
+  }
+  const complaints = check(schema, value, []);
   return complaints.length > 0
-    ? { value: undefined, complaints, place }
-    : { value: value as Static<Schema>, complaints, place };
+    ? refused(complaints)
+    : { value: value as Static<Schema>, complaints, place, check };
+}
+
+/** `outer` holds what the value stands in: one that holds itself, by an alias inside its anchor, has no end. */
+function depthWithin(value: unknown, levels: number, outer = new Set<unknown>()): boolean {
+  if (value === null || typeof value !== 'object') return true;
+  if (levels === 0 || outer.has(value)) return false;
+  outer.add(value);
+  const isWithin = Object.values(value).every((inner) => depthWithin(inner, levels - 1, outer));
+  outer.delete(value);
+  return isWithin;
 }
 
 /** The complaints of a schema about a value, one a place, in the order of the text. */
 function complaintsOf(
   schema: TSchema,
   value: unknown,
+  root: Path,
   place: CheckedYaml<TSchema>['place'],
 ): Complaint[] {
   const byPlace = new Map<string, Complaint>();
   for (const error of Value.Errors(schema, value)) {
     const path = pathOf(error.instancePath, value);
-    const found = describe(schema, path, error);
+    const found = describe(schema, root, path, error);
     if (found === undefined) continue;
     const key = `${error.instancePath} ${error.keyword === 'required' ? found.message : ''}`;
-    if (!byPlace.has(key)) byPlace.set(key, { ...place(path), ...found });
+    if (!byPlace.has(key)) byPlace.set(key, { ...place([...root, ...path]), ...found });
   }
   return [...byPlace.values()].toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
@@ -96,10 +130,12 @@ interface SchemaError {
 
 function describe(
   schema: TSchema,
-  path: readonly (string | number)[],
+  root: Path,
+  path: Path,
   error: SchemaError,
 ): Omit<Complaint, 'line' | 'column'> | undefined {
-  const name = path.length === 0 ? 'the document' : path.join('.');
+  const whole = [...root, ...path];
+  const name = whole.length === 0 ? 'the document' : whole.join('.');
   switch (error.keyword) {
     // Reported again, with its name, as a false schema at the field itself.
     case 'additionalProperties':
@@ -142,7 +178,7 @@ function pathOf(pointer: string, root: unknown): (string | number)[] {
   return path;
 }
 
-function positionOf(root: unknown, path: readonly (string | number)[]): number {
+function positionOf(root: unknown, path: Path): number {
   let node = root as Node | null;
   let position = node?.range?.[0] ?? 0;
   for (const key of path) {
@@ -165,7 +201,7 @@ function positionOf(root: unknown, path: readonly (string | number)[]): number {
 }
 
 /** The sub-schemas that a path can lead to. */
-function schemasAt(schema: TSchema, path: readonly (string | number)[]): TSchema[] {
+function schemasAt(schema: TSchema, path: Path): TSchema[] {
   let level: TSchema[] = alternatives(schema);
   for (const key of path) {
     level = level.flatMap((each) => {
@@ -185,14 +221,15 @@ function alternatives(schema: TSchema): TSchema[] {
   return Type.IsUnion(schema) ? schema.anyOf.flatMap(alternatives) : [schema];
 }
 
-function fieldsAt(schema: TSchema, path: readonly (string | number)[]): string[] {
+function fieldsAt(schema: TSchema, path: Path): string[] {
   return schemasAt(schema, path).flatMap((each) =>
     Type.IsObject(each) ? Object.keys(each.properties) : [],
   );
 }
 
-function literalsAt(schema: TSchema, path: readonly (string | number)[]): string[] {
-  return schemasAt(schema, path).flatMap((each) =>
-    Type.IsLiteral(each) ? [String(each.const)] : [],
-  );
+function literalsAt(schema: TSchema, path: Path): string[] {
+  return schemasAt(schema, path).flatMap((each) => {
+    if (Type.IsEnum(each)) return each.enum.map(String);
+    return Type.IsLiteral(each) ? [String(each.const)] : [];
+  });
 }

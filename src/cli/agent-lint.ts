@@ -75,11 +75,11 @@ export async function lintFleet(
   };
 }
 
-/** The names that a workflow may use, as the files say. */
-export async function agentNames(
+/** The agents that a workflow may use, as the files say. */
+export async function knownAgents(
   context: CliContext,
   config: Config,
-): Promise<ReadonlySet<string>> {
+): Promise<ReadonlyMap<string, AgentDefinition>> {
   const { definitions } = await lintFleet(context, config);
-  return new Set(definitions.map(({ name }) => name));
+  return new Map(definitions.map((definition) => [definition.name, definition]));
 }

@@ -6,7 +6,7 @@ import type {
   WorkflowDefinition,
   WorkflowProblem,
 } from '../coordination/coordination.ts';
-import { agentNames } from './agent-lint.ts';
+import { knownAgents } from './agent-lint.ts';
 import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { Exit } from './failure.ts';
@@ -86,7 +86,7 @@ export async function lintWorkflows(
 ): Promise<WorkflowProblem[]> {
   const { loadWorkflows, readWorkflow } = await import('../coordination/coordination.ts');
   const { workflowFolders } = await import('../server.ts');
-  const agents = await agentNames(context, config);
+  const agents = await knownAgents(context, config);
   if (files.length === 0) {
     return [...(await loadWorkflows(workflowFolders(config, context.root), agents)).problems];
   }

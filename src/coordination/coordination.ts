@@ -16,7 +16,7 @@ export type * from './types.ts';
 export { allTasks, isAgentTask, isApprovalTask, isGroupTask } from './definition.ts';
 export { runFolder } from './run-folder.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
-export { workflowSchema } from './workflow.ts';
+export { workflowFileSchema, type KnownAgents } from './workflow.ts';
 
 export interface CoordinationOptions {
   readonly database: Database;

@@ -2,8 +2,9 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { AgentRegistry } from '../agents/agents.ts';
 import { AppError, suggest } from '../base/base.ts';
-import type { WorkflowDefinition, WorkflowProblem } from './types.ts';
-import { parseWorkflow, type ParsedWorkflow } from './workflow.ts';
+import type { WorkflowDefinition } from './definition.ts';
+import type { WorkflowProblem } from './types.ts';
+import { parseWorkflow, type KnownAgents, type ParsedWorkflow } from './workflow.ts';
 
 const maxFileBytes = 1024 * 1024;
 
@@ -18,7 +19,7 @@ export interface LoadedWorkflows {
  */
 export async function loadWorkflows(
   folders: readonly string[],
-  agents?: ReadonlySet<string>,
+  agents?: KnownAgents,
 ): Promise<LoadedWorkflows> {
   const byName = new Map<string, WorkflowDefinition>();
   const problems: WorkflowProblem[] = [];
@@ -46,7 +47,7 @@ export async function loadWorkflows(
   return { definitions: [...byName.values()], problems };
 }
 
-/** The workflows of folders, read again only when a file or the set of agents has changed. */
+/** The workflows of folders, read again only when a file or an agent has changed. */
 export class WorkflowFiles {
   readonly #folders: readonly string[];
   readonly #registry: AgentRegistry;
@@ -58,8 +59,9 @@ export class WorkflowFiles {
   }
 
   async load(): Promise<LoadedWorkflows> {
-    const agents = new Set(this.#registry.list().map(({ name }) => name));
-    const stamps: string[] = [...agents];
+    const known = this.#registry.list();
+    const agents = new Map(known.map((agent) => [agent.name, agent]));
+    const stamps: string[] = known.map(({ name, hash }) => `${name} ${hash}`);
     for (const folder of this.#folders) {
       for (const file of await workflowFiles(folder)) {
         const found = await stat(file, { bigint: true }).catch(() => undefined);
@@ -75,10 +77,7 @@ export class WorkflowFiles {
 }
 
 /** Reads and checks one workflow file. */
-export async function readWorkflow(
-  file: string,
-  agents?: ReadonlySet<string>,
-): Promise<ParsedWorkflow> {
+export async function readWorkflow(file: string, agents?: KnownAgents): Promise<ParsedWorkflow> {
   try {
     const { size } = await stat(file);
     if (size > maxFileBytes) throw new Error(`it has ${size} bytes; ${maxFileBytes} are allowed`);

@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest';
-import { definitionHash, parseWorkflow } from './workflow.ts';
+import { definitionHash, parseWorkflow, type KnownAgents } from './workflow.ts';
+
+const anyAgent = { runtime: undefined, verify: undefined };
+const known = (names: readonly string[]): KnownAgents =>
+  new Map(names.map((name) => [name, anyAgent]));
 
 const parse = (text: string, agents?: readonly string[]) =>
-  parseWorkflow(text, 'flow.yaml', agents && new Set(agents));
+  parseWorkflow(text, 'flow.yaml', agents && known(agents));
 
 const complaints = (text: string, agents?: readonly string[]): string[] =>
   parse(text, agents).problems.map(
@@ -72,7 +76,7 @@ test.each([
   [
     'an unknown mode',
     'name: x\nmode: paralel\ntasks: { a: { agent: l } }\n',
-    ['2:1 mode must be one of sequential, parallel'],
+    ['2:1 mode must be one of sequential, parallel, pipeline, consensus, competitive, redundant'],
   ],
   ['no tasks', 'name: x\nmode: parallel\ntasks: {}\n', [expect.stringMatching(/^3:1 tasks /)]],
   ['nothing at all', '', [expect.stringMatching(/^1:1 the document must be object/)]],
@@ -152,10 +156,10 @@ output: "\${tasks.z.output}"
   ).toEqual([
     '5:18 ${inputs.repoo}: there is no input repoo (did you mean inputs.repo?)',
     '7:18 ${tasks.b.output}: b has not ended by then (it waits for nothing)',
-    '8:18 ${tasks.a.outptu}: a task has no outptu (it has agent, status, output, error, reason)',
+    '8:18 ${tasks.a.outptu}: a task has no outptu (it has agent, status, output, error, reason, verdict)',
     '9:18 ${run.when}: a run has no when (it has id, folder, workflow)',
     '9:18 ${nobody} names nothing (expressions begin with inputs, tasks or run)',
-    '10:1 ${tasks.z.output}: z has not ended by then (it is no task)',
+    '10:1 ${tasks.z.output}: there is no task z',
   ]);
 });
 

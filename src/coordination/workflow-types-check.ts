@@ -1,0 +1,258 @@
+/** Whether data fits on its way: from inputs and outputs, by expressions, into agents. */
+import { toolReportSchema } from '../base/base.ts';
+import {
+  isAgentTask,
+  isApprovalTask,
+  isGroupTask,
+  type AgentTask,
+  type Group,
+  type TaskSpec,
+} from './definition.ts';
+import { ancestorsOf, waitsFor, wavesOf } from './graph.ts';
+import { misfit } from './schema-fit.ts';
+import { elementOf, readable, stepInto, union, type JsonSchema } from './schema-read.ts';
+import type { CompiledWorkflow, Places } from './workflow-compile.ts';
+import { nameOf, type Complain, type KnownAgents } from './workflow-rules.ts';
+import {
+  innerScope,
+  localName,
+  outermostScope,
+  taskView,
+  templateType,
+  type Reader,
+  type Scope,
+} from './workflow-scope.ts';
+import type { Path } from './workflow-shape.ts';
+
+interface Check extends Reader {
+  readonly places: Places;
+  readonly agents: KnownAgents | undefined;
+  /** By agent: reading a schema again for each of a thousand tasks would take its time. */
+  readonly outputs: Map<string, JsonSchema>;
+  readonly inputs: Map<string, JsonSchema>;
+}
+
+/**
+ * Complains of expressions that name nothing by then, and of values that surely do not fit. Without
+ * `agents` nothing is known of what they take and give, and all of that fits.
+ */
+export function checkTypes(
+  { definition, places }: CompiledWorkflow,
+  agents: KnownAgents | undefined,
+  complain: Complain,
+): void {
+  const check = { definition, places, agents, complain, outputs: new Map(), inputs: new Map() };
+  groupType(check, definition, '', outermostScope(definition));
+}
+
+/** The type of what a group gives back, with everything in it checked on the way. */
+function groupType(check: Check, group: Group, id: string, scope: Scope): JsonSchema {
+  switch (group.mode) {
+    case 'sequential':
+    case 'parallel':
+      return graphType(check, group, id, scope);
+    case 'pipeline':
+      return pipelineType(check, group, id, scope);
+    default:
+      return blindType(check, group, scope);
+  }
+}
+
+function graphType(check: Check, group: Group, id: string, scope: Scope): JsonSchema {
+  const byId = new Map(group.tasks.map((task) => [task.id, task]));
+  const earlier = ancestorsOf(group.tasks);
+  const types = new Map<string, JsonSchema>();
+  const view = (task: TaskSpec, isSure: boolean): [string, JsonSchema] => [
+    localName(task),
+    taskView(types.get(task.id) ?? true, isSure || task.onFailure === 'stop'),
+  ];
+  for (const taskId of wavesOf(group.tasks).flat()) {
+    const task = byId.get(taskId);
+    if (task === undefined) continue;
+    const before = earlier.get(taskId) ?? new Set();
+    const completed = neededBy(task, byId);
+    const seen = group.tasks
+      .filter((each) => before.has(each.id))
+      .map((each) => view(each, completed.has(each.id)));
+    const why = waitsFor(task).length === 0 ? 'it waits for nothing' : 'add it to needs or after';
+    const hidden = group.tasks
+      .filter((each) => !before.has(each.id))
+      .map((each) => [localName(each), why]);
+    const inner = innerScope(scope, Object.fromEntries(seen), Object.fromEntries(hidden));
+    types.set(taskId, taskType(check, task, inner));
+  }
+  if (group.output === undefined) return defaultOutput(group, types);
+  const all = innerScope(
+    scope,
+    Object.fromEntries(group.tasks.map((task) => view(task, false))),
+    {},
+  );
+  return templateType(check, all, group.output, check.places.of(id, 'output'));
+}
+
+/** All that must have completed before a task can begin. */
+function neededBy(task: TaskSpec, byId: ReadonlyMap<string, TaskSpec>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = [...task.needs];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (found.has(id)) continue;
+    found.add(id);
+    open.push(...(byId.get(id)?.needs ?? []));
+  }
+  return found;
+}
+
+function defaultOutput(group: Group, types: ReadonlyMap<string, JsonSchema>): JsonSchema {
+  const properties = group.tasks.map((task): [string, JsonSchema] => {
+    const type = types.get(task.id) ?? true;
+    return [localName(task), task.onFailure === 'stop' ? type : union([type, { type: 'null' }])];
+  });
+  const required = group.tasks.filter((task) => task.onFailure === 'stop').map(localName);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(properties),
+    required,
+    additionalProperties: false,
+  };
+}
+
+function pipelineType(check: Check, group: Group, id: string, scope: Scope): JsonSchema {
+  const path = check.places.of(id, 'items');
+  const items = templateType(check, scope, group.stream?.items, path);
+  const noList = misfit(items, { type: 'array' });
+  if (noList !== undefined) check.complain(path, `items of ${nameOf(id)}: ${noList.message}`);
+  const why = 'in a pipeline ${previous} is what the stage before gave';
+  const hidden = Object.fromEntries(group.tasks.map((task) => [localName(task), why]));
+  // An inner pipeline's first stage has no stage before, whatever stands around it.
+  const { previous: _outer, ...roots } = scope.roots;
+  let previous: JsonSchema | undefined;
+  for (const task of group.tasks) {
+    const inner = innerScope({ ...scope, roots }, {}, hidden, {
+      item: elementOf(items),
+      index: { type: 'integer', minimum: 0 },
+      ...(previous === undefined ? {} : { previous }),
+    });
+    const type = taskType(check, task, inner);
+    previous = task.onFailure === 'stop' ? type : union([type, { type: 'null' }]);
+  }
+  return { type: 'array', items: union([previous ?? true, { type: 'null' }]) };
+}
+
+function blindType(check: Check, group: Group, scope: Scope): JsonSchema {
+  const why = `the tasks of a ${group.mode} group do not know of each other`;
+  const hidden = Object.fromEntries(group.tasks.map((task) => [localName(task), why]));
+  const inner = innerScope(scope, {}, hidden);
+  const outputs = group.tasks.map((task) => taskType(check, task, inner));
+  for (const [index, task] of group.tasks.entries()) {
+    const output = outputs[index] ?? true;
+    const message = canNotWin(group, output);
+    if (message !== undefined)
+      check.complain(check.places.of(task.id), `task ${task.id} ${message}`);
+  }
+  const answer = union(outputs);
+  if (group.race?.verify !== undefined) {
+    taskType(check, group.race.verify, innerScope(inner, {}, {}, { answer }));
+  }
+  const arbiter = group.voting?.arbiter;
+  if (arbiter === undefined || arbiter === 'person') return answer;
+  const decided = taskType(check, arbiter, innerScope(inner, {}, {}, { votes: true }));
+  return union([answer, decided]);
+}
+
+/** Why a task's answer can never count. */
+function canNotWin(group: Group, output: JsonSchema): string | undefined {
+  if (group.race?.accept !== undefined) {
+    const wrong = misfit(output, readable(group.race.accept));
+    if (wrong !== undefined) return `can never win the race: ${at(wrong.path)}${wrong.message}`;
+  }
+  const judge = group.voting?.judge;
+  if (judge?.kind !== 'elements') return undefined;
+  const wrong = misfit(output, { type: 'array' });
+  if (wrong !== undefined) return `is judged by elements: ${wrong.message}`;
+  const missing = judge.fields?.find((field) => stepInto(elementOf(output), field) === undefined);
+  return missing && `is judged by elements, and its elements have no ${missing}`;
+}
+
+/** The type of what a task gives back, with all its expressions checked. */
+function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
+  const { places } = check;
+  if (isGroupTask(task)) return groupType(check, task.group, task.id, scope);
+  if (isApprovalTask(task)) {
+    templateType(check, scope, task.approval.prompt, places.of(task.id, 'approval'));
+    return true;
+  }
+  if (!isAgentTask(task)) return true;
+  checkCall(check, scope, task, ['input'], `task ${task.id}`);
+  const output = outputOf(check, task.agent);
+  if (task.workspace !== undefined) {
+    const path = places.of(task.id, 'workspace', 'folder');
+    const type = templateType(check, scope, task.workspace.folder, path);
+    const wrong = misfit(type, { type: 'string' });
+    if (wrong !== undefined) check.complain(path, `workspace of task ${task.id}: ${wrong.message}`);
+  }
+  if (task.compensate !== undefined) {
+    // What is undone has been done: it may be named by what undoes it.
+    const inner = innerScope(scope, { [localName(task)]: taskView(output, true) }, {});
+    const call = { id: task.id, ...task.compensate };
+    checkCall(check, inner, call, ['compensate', 'input'], `what undoes task ${task.id}`);
+  }
+  return output;
+}
+
+/** Holds what an agent is given against what it takes. */
+function checkCall(
+  check: Check,
+  scope: Scope,
+  call: Pick<AgentTask, 'id' | 'agent' | 'input'>,
+  field: Path,
+  who: string,
+): void {
+  const { places, complain } = check;
+  const given = templateType(check, scope, call.input, places.of(call.id, ...field));
+  const wrong = misfit(given, inputOf(check, call.agent));
+  if (wrong === undefined) return;
+  const where = ['input', ...wrong.path].join('.');
+  const expression = expressionAt(call.input, wrong.path);
+  const from = expression === undefined ? '' : `, ${expression}`;
+  complain(
+    places.of(call.id, ...field, ...wrong.path),
+    `${where} of ${who}${from}: ${wrong.message}`,
+    wrong.suggestion ?? `\`centuria agent show ${call.agent}\` says what it takes`,
+  );
+}
+
+/** The expression that a part of a value comes from. */
+function expressionAt(template: unknown, path: Path): string | undefined {
+  let value = template;
+  for (const part of path) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part)) break;
+    value = Reflect.get(value, part);
+  }
+  return typeof value === 'string' && value.includes('${') ? value : undefined;
+}
+
+function inputOf(check: Check, agent: string): JsonSchema {
+  const known = check.inputs.get(agent) ?? readable(check.agents?.get(agent)?.input ?? true);
+  check.inputs.set(agent, known);
+  return known;
+}
+
+/** What an agent gives back once it has been verified. */
+function outputOf(check: Check, agent: string): JsonSchema {
+  const known = check.outputs.get(agent);
+  if (known !== undefined) return known;
+  const { verify, runtime } = check.agents?.get(agent) ?? {};
+  const parts: JsonSchema[] = [];
+  if (verify?.['schema'] !== undefined) parts.push(readable(verify['schema']));
+  if (verify?.['format'] === 'findings') parts.push(readable(toolReportSchema));
+  // A program's output is one text unless its definition says otherwise.
+  if (runtime?.kind === 'command' && runtime['stdout'] !== 'json') parts.push({ type: 'string' });
+  const said = parts.filter((part) => part !== true);
+  const type: JsonSchema = said.length > 1 ? { allOf: said } : (said[0] ?? true);
+  check.outputs.set(agent, type);
+  return type;
+}
+
+function at(path: Path): string {
+  return path.length === 0 ? '' : `${path.join('.')}: `;
+}
