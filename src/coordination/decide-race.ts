@@ -73,8 +73,13 @@ function startNext(
   const hasHope =
     isVerifying || started.some((own) => own?.status === 'running' && own.failures === 0);
   const dueMs = hasHope ? lastMs + race.hedgeMs : walk.nowMs;
-  if (dueMs <= walk.nowMs) walk.advance(next.path, next.task);
-  else walk.due(dueMs);
+  if (dueMs > walk.nowMs) {
+    walk.due(dueMs);
+    return;
+  }
+  walk.advance(next.path, next.task);
+  // Whoever is behind it has to be thought of in time, though nothing else may happen until then.
+  walk.due(walk.nowMs + race.hedgeMs);
 }
 
 /** Whether an answer wins: `open` while its verifier is at work, else why it was refused. */
