@@ -111,6 +111,8 @@ export const runDetailSchema = describes<RunDetail>()(
     mode: workflowMode,
     taskList: Type.Array(taskViewSchema),
     output: maybe(Type.Unknown()),
+    verdict: maybe(verdictSchema),
+    items: maybe(count),
     questions: Type.Array(questionSchema),
     spent: usageSchema,
     budget: maybe(amountsSchema),
