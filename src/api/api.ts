@@ -16,7 +16,6 @@ import { createPlaces } from './places.ts';
 import { portHolder } from './port-holder.ts';
 import { principalRoutes } from './principal-routes.ts';
 import { roleRoutes } from './role-routes.ts';
-import { runEventRoutes } from './run-event-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { securityRoutes } from './security-routes.ts';
 import { selfRoutes } from './self-routes.ts';
@@ -30,8 +29,10 @@ export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './identity-requests.ts';
 export type * from './identity-schemas.ts';
+export type * from './run-event-schemas.ts';
 export type * from './run-schemas.ts';
 export type * from './schemas.ts';
+export type * from './workflow-schemas.ts';
 
 const mostLongPolls = 256;
 /** Each call by hand is a process or more. */
@@ -127,7 +128,6 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   systemRoutes(app, parts);
   agentRoutes(app, parts);
   runRoutes(app, parts);
-  runEventRoutes(app, parts);
   signInRoutes(app, parts);
   selfRoutes(app, parts);
   principalRoutes(app, parts);

@@ -2,13 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { RunDetail } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
-import { assertMay, callerOf } from './callers.ts';
+import { callerOf } from './callers.ts';
 import type { Http } from './http.ts';
 import { leftSignal } from './left.ts';
 import { runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
-import { runId } from './run-routes.ts';
-import { eventPageSchema, runDetailSchema, runEventSchema } from './run-schemas.ts';
+import { runFor } from './run-access.ts';
+import { eventPageSchema, runEventSchema } from './run-event-schemas.ts';
+import { runDetailSchema } from './run-schemas.ts';
 import { invalid } from './validate.ts';
 
 const defaultWaitSeconds = 30;
@@ -38,10 +39,8 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
       },
     },
     async (request, reply) => {
-      const id = runId(request.params.id);
       const after = request.query.after ?? 0;
-      const { workflow } = await parts.coordination.get(id);
-      assertMay(request, 'runs.read', workflow);
+      const { id, workflow } = await runFor(request, parts, 'runs.read');
       void reply.header('vary', 'accept');
       if (wantsStream(request)) return sendStream(request, reply, parts, { id, workflow }, after);
       const items = await parts.coordination.events(id, after, request.query.limit ?? 200);
@@ -71,8 +70,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
       },
     },
     async (request, reply) => {
-      const id = runId(request.params.id);
-      assertMay(request, 'runs.read', (await parts.coordination.get(id)).workflow);
+      const { id } = await runFor(request, parts, 'runs.read');
       const waitMs = (request.query.timeoutSeconds ?? defaultWaitSeconds) * 1_000;
       const left = leftSignal(reply.raw);
       const run = await parts.longPolls.hold(() => waitForEnd(parts, id, waitMs, left));

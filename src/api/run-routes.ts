@@ -1,32 +1,35 @@
 import { Type } from 'typebox';
-import { AppError, isId, suggest } from '../base/base.ts';
+import { AppError, suggest } from '../base/base.ts';
 import { answers } from './answers.ts';
-import { assertAllowed, type Caller } from '../identity/identity.ts';
-import type { RunDetail } from '../coordination/coordination.ts';
+import { assertAllowed } from '../identity/identity.ts';
 import { sendTagged } from './etag.ts';
 import { assertMay, callerOf, mayRead, namedInPath } from './callers.ts';
 import type { Http } from './http.ts';
 import { cursorText, idempotencyHeader, nameParam, plainText, runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { oneOf } from './schema-terms.ts';
+import { asker, runFor } from './run-access.ts';
+import { runChangeRoutes } from './run-change-routes.ts';
+import { runEventRoutes } from './run-event-routes.ts';
+import { runQuestionRoutes } from './run-question-routes.ts';
 import {
-  cancelRunSchema,
   runDetailSchema,
   runPageSchema,
   runPlanSchema,
   runStatuses,
   runSummarySchema,
   startRunSchema,
-  workflowListSchema,
-  workflowSchema,
 } from './run-schemas.ts';
+import { workflowListSchema, workflowSchema } from './workflow-schemas.ts';
 
-/** Workflows and runs. What happens in a run over time is in run-event-routes.ts. */
+/** Workflows and runs: all that is asked about them and of them. */
 export function runRoutes(app: Http, parts: RouteParts): void {
   workflowRoutes(app, parts);
   startRoute(app, parts);
   readRoutes(app, parts);
-  changeRoutes(app, parts);
+  runChangeRoutes(app, parts);
+  runQuestionRoutes(app, parts);
+  runEventRoutes(app, parts);
 }
 
 function workflowRoutes(app: Http, { coordination }: RouteParts): void {
@@ -108,6 +111,7 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
         input: input ?? {},
         ...(priority === undefined ? {} : { priority }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        startedBy: asker(request),
       };
       if (request.query.plan === true) return reply.send(await coordination.plan(start));
       const run = await coordination.start(start);
@@ -116,7 +120,8 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
   );
 }
 
-function readRoutes(app: Http, { coordination }: RouteParts): void {
+function readRoutes(app: Http, parts: RouteParts): void {
+  const { coordination } = parts;
   app.get(
     '/api/v1/runs',
     {
@@ -158,79 +163,6 @@ function readRoutes(app: Http, { coordination }: RouteParts): void {
         response: answers({ 200: runDetailSchema }),
       },
     },
-    (request) => visible(request, coordination),
+    (request) => runFor(request, parts, 'runs.read'),
   );
-}
-
-function changeRoutes(app: Http, { coordination }: RouteParts): void {
-  app.post(
-    '/api/v1/runs/:id/cancel',
-    {
-      config: { action: 'runs.write', some: true },
-      schema: {
-        tags: ['runs'],
-        operationId: 'cancelRun',
-        summary: 'Asks a run to stop; its attempts under way are ended.',
-        params: runParam,
-        body: cancelRunSchema,
-        response: answers({ 202: runSummarySchema }),
-      },
-    },
-    async (request, reply) => {
-      const reason = request.body.reason ?? 'asked for over HTTP';
-      const id = await changeable(request, coordination);
-      return reply.code(202).send(await coordination.cancel(id, reason));
-    },
-  );
-
-  app.post(
-    '/api/v1/runs/:id/retry',
-    {
-      config: { action: 'runs.write', some: true },
-      schema: {
-        tags: ['runs'],
-        operationId: 'retryRun',
-        summary: 'Tries what failed, was cancelled or skipped again; what completed is kept.',
-        params: runParam,
-        response: answers({ 202: runSummarySchema }),
-      },
-    },
-    async (request, reply) =>
-      reply.code(202).send(await coordination.retry(await changeable(request, coordination))),
-  );
-}
-
-interface AskedForRun {
-  readonly caller: Caller | undefined;
-  readonly params: { readonly id: string };
-}
-
-/** A run that the caller may see. */
-async function visible(
-  request: AskedForRun,
-  coordination: RouteParts['coordination'],
-): Promise<RunDetail> {
-  const run = await coordination.get(runId(request.params.id));
-  assertMay(request, 'runs.read', run.workflow);
-  return run;
-}
-
-/** The id of a run that the caller may change. */
-async function changeable(
-  request: AskedForRun,
-  coordination: RouteParts['coordination'],
-): Promise<string> {
-  const id = runId(request.params.id);
-  const { workflow } = await coordination.get(id);
-  assertMay(request, 'runs.write', workflow);
-  return id;
-}
-
-/** The id of a run in lower case; what can not be one names no run. */
-export function runId(given: string): string {
-  if (isId(given)) return given.toLowerCase();
-  throw new AppError('run_not_found', `there is no run ${JSON.stringify(given)}`, {
-    details: { run: given },
-    remedy: 'GET /api/v1/runs lists them; an id looks like 01930d5c-7b6e-7c3a-9f52-3b1f0c6d8e42.',
-  });
 }

@@ -1,25 +1,21 @@
 /**
- * Workflows, runs and events as they go over HTTP. What coordination owns is held to its types by
- * the compiler, so that the reference can not drift from what is sent.
+ * Runs as they go over HTTP. What coordination owns is held to its types by the compiler, so that
+ * the reference can not drift from what is sent.
  */
 import { Type, type Static } from 'typebox';
 import type {
-  EventBody,
-  InputSpec,
   Page,
+  Question,
   RunDetail,
-  RunEvent,
   RunPlan,
   RunStatus,
   RunSummary,
-  TaskSpec,
   TaskStatus,
   TaskView,
-  Usage,
-  WorkflowDefinition,
-  WorkflowMode,
-  WorkflowProblem,
+  UndoPlan,
+  UndoStatus,
 } from '../coordination/coordination.ts';
+import { decision, questionSchema, usageSchema, verdictSchema } from './run-event-schemas.ts';
 import {
   count,
   describes,
@@ -31,8 +27,8 @@ import {
   text,
   texts,
   time,
-  type DeepReadonly,
 } from './schema-terms.ts';
+import { amountsSchema, workflowMode, workflowSchema } from './workflow-schemas.ts';
 
 export const runStatuses = [
   'created',
@@ -55,15 +51,6 @@ const taskStatuses = [
   'cancelled',
   'skipped',
 ] as const satisfies readonly TaskStatus[];
-export const usageSchema = describes<Usage>()(
-  Type.Object({
-    wallMs: Type.Number(),
-    cpuMs: maybe(Type.Number()),
-    peakMemoryBytes: maybe(Type.Number()),
-    outputBytes: maybe(Type.Number()),
-  }),
-  'Usage',
-);
 
 const runSummaryFields = {
   id,
@@ -79,6 +66,11 @@ const runSummaryFields = {
     }),
   ),
   error: maybe(errorRecordSchema),
+  fingerprint: maybe(text),
+  undo: maybe(oneOf<UndoStatus>(['requested', 'undone', 'failed'])),
+  startedBy: maybe(text),
+  forkedFrom: maybe(text),
+  wakeAt: maybe(time),
 };
 export const runSummarySchema = describes<RunSummary>()(
   Type.Object(runSummaryFields),
@@ -88,7 +80,10 @@ export const runSummarySchema = describes<RunSummary>()(
 const taskViewSchema = describes<TaskView>()(
   Type.Object({
     id: text,
-    agent: text,
+    kind: oneOf<TaskView['kind']>(['agent', 'group', 'approval', 'wait']),
+    parent: maybe(text),
+    agent: maybe(text),
+    mode: maybe(workflowMode),
     description: text,
     status: oneOf(taskStatuses),
     needs: texts,
@@ -99,13 +94,14 @@ const taskViewSchema = describes<TaskView>()(
     usage: maybe(usageSchema),
     error: maybe(errorRecordSchema),
     skippedBecause: maybe(text),
+    waitsFor: maybe(Type.Object({ what: text, until: maybe(time) })),
     progress: maybe(text),
     output: maybe(Type.Unknown()),
+    verdict: maybe(verdictSchema),
+    items: maybe(count),
   }),
   'TaskView',
 );
-
-const workflowMode = oneOf<WorkflowMode>(['sequential', 'parallel']);
 
 export const runDetailSchema = describes<RunDetail>()(
   Type.Object({
@@ -115,140 +111,21 @@ export const runDetailSchema = describes<RunDetail>()(
     mode: workflowMode,
     taskList: Type.Array(taskViewSchema),
     output: maybe(Type.Unknown()),
+    verdict: maybe(verdictSchema),
+    items: maybe(count),
+    questions: Type.Array(questionSchema),
+    spent: usageSchema,
+    budget: maybe(amountsSchema),
+    irreversible: texts,
     lastSeq: count,
     overheadMs: maybe(Type.Number()),
   }),
   'RunDetail',
 );
 
-const attempt = { task: text, attempt: Type.Integer({ minimum: 1 }) };
-const eventBodySchema = describes<EventBody>()(
-  Type.Union([
-    Type.Object({
-      type: Type.Literal('run.created'),
-      workflow: text,
-      definitionHash: text,
-      input: record,
-      agents: Type.Record(Type.String(), text),
-    }),
-    Type.Object({ type: Type.Literal('run.claimed'), worker: text, takeover: Type.Boolean() }),
-    Type.Object({ type: Type.Literal('run.released'), reason: text }),
-    Type.Object({ type: Type.Literal('attempt.started'), ...attempt, attemptId: text }),
-    Type.Object({ type: Type.Literal('attempt.progress'), task: text, text }),
-    Type.Object({
-      type: Type.Literal('attempt.succeeded'),
-      ...attempt,
-      output: Type.Unknown(),
-      usage: usageSchema,
-    }),
-    Type.Object({
-      type: Type.Literal('attempt.failed'),
-      ...attempt,
-      error: errorRecordSchema,
-      retryAt: maybe(time),
-    }),
-    Type.Object({ type: Type.Literal('attempt.abandoned'), ...attempt, reason: text }),
-    Type.Object({ type: Type.Literal('attempt.cancelled'), ...attempt }),
-    Type.Object({ type: Type.Literal('task.skipped'), task: text, reason: text }),
-    Type.Object({ type: Type.Literal('run.stopping'), error: errorRecordSchema }),
-    Type.Object({ type: Type.Literal('run.cancel_requested'), reason: text, signalId: text }),
-    Type.Object({ type: Type.Literal('run.retried'), tasks: texts, signalId: text }),
-    Type.Object({ type: Type.Literal('run.completed'), output: Type.Unknown() }),
-    Type.Object({ type: Type.Literal('run.failed'), error: errorRecordSchema }),
-    Type.Object({ type: Type.Literal('run.cancelled'), reason: text }),
-  ]),
-  'EventBody',
-);
-
-export const runEventSchema = describes<RunEvent>()(
-  Type.Object({
-    runId: id,
-    seq: Type.Integer({ minimum: 1 }),
-    at: time,
-    epoch: Type.Integer(),
-    body: eventBodySchema,
-  }),
-  'RunEvent',
-);
-
-/** Events of a run after a number, and the number to go on from. */
-export const eventPageSchema = Type.Object(
-  {
-    items: Type.Array(runEventSchema),
-    nextAfter: Type.Integer({ minimum: 0, description: 'Give it back as `after`' }),
-  },
-  { title: 'EventPage' },
-);
-
 export const runPageSchema = describes<Page<RunSummary>>()(
   Type.Object({ items: Type.Array(runSummarySchema), nextCursor: maybe(text) }),
   'RunPage',
-);
-
-const inputSpecSchema = describes<InputSpec>()(
-  Type.Object({
-    type: oneOf<InputSpec['type']>([
-      'string',
-      'number',
-      'integer',
-      'boolean',
-      'directory',
-      'git-repository',
-    ]),
-    description: text,
-    required: Type.Boolean(),
-    default: maybe(Type.Union([text, Type.Number(), Type.Boolean()])),
-  }),
-  'InputSpec',
-);
-
-const taskSpecSchema = describes<TaskSpec>()(
-  Type.Object({
-    id: text,
-    agent: text,
-    description: text,
-    input: Type.Unknown(),
-    needs: texts,
-    after: texts,
-    timeoutMs: maybe(Type.Number()),
-    retries: maybe(count),
-    priority: Type.Integer({ minimum: 1, maximum: 100 }),
-    onFailure: oneOf<TaskSpec['onFailure']>(['stop', 'continue']),
-  }),
-  'TaskSpec',
-);
-
-export const workflowSchema = describes<WorkflowDefinition>()(
-  Type.Object({
-    name: text,
-    description: text,
-    mode: workflowMode,
-    inputs: Type.Record(Type.String(), inputSpecSchema),
-    tasks: Type.Array(taskSpecSchema),
-    maxParallel: Type.Integer({ minimum: 1 }),
-    timeoutMs: Type.Number(),
-    output: maybe(Type.Unknown()),
-  }),
-  'WorkflowDefinition',
-);
-
-const workflowProblemSchema = describes<WorkflowProblem>()(
-  Type.Object({
-    file: text,
-    line: Type.Integer(),
-    column: Type.Integer(),
-    message: text,
-    suggestion: maybe(text),
-  }),
-  'WorkflowProblem',
-);
-
-export const workflowListSchema = Type.Object(
-  {
-    items: Type.Array(workflowSchema),
-    problems: Type.Array(workflowProblemSchema),
-  },
-  { title: 'WorkflowList' },
 );
 
 export const runPlanSchema = describes<RunPlan>()(
@@ -257,8 +134,61 @@ export const runPlanSchema = describes<RunPlan>()(
     input: record,
     waves: Type.Array(texts),
     agents: Type.Array(Type.Object({ name: text, hash: text, unavailable: maybe(text) })),
+    irreversible: Type.Array(Type.Object({ task: text, why: text })),
   }),
   'RunPlan',
+);
+
+/** A question with the run that asks it. */
+export interface AskedQuestion {
+  readonly run: string;
+  readonly workflow: string;
+  readonly question: Question;
+}
+export const questionPageSchema = describes<Page<AskedQuestion>>()(
+  Type.Object({
+    items: Type.Array(
+      describes<AskedQuestion>()(
+        Type.Object({ run: id, workflow: text, question: questionSchema }),
+        'AskedQuestion',
+      ),
+    ),
+    nextCursor: maybe(text),
+  }),
+  'QuestionPage',
+);
+
+export const undoPlanSchema = describes<UndoPlan>()(
+  Type.Object({
+    runId: id,
+    effects: Type.Array(
+      Type.Object({
+        task: text,
+        how: oneOf<UndoPlan['effects'][number]['how']>([
+          'workspace',
+          'compensation',
+          'impossible',
+          'done',
+        ]),
+        summary: text,
+        files: maybe(
+          Type.Array(
+            Type.Object({
+              path: text,
+              action: oneOf<'restore' | 'delete' | 'recreate' | 'conflict'>([
+                'restore',
+                'delete',
+                'recreate',
+                'conflict',
+              ]),
+            }),
+          ),
+        ),
+      }),
+    ),
+    conflicts: Type.Boolean(),
+  }),
+  'UndoPlan',
 );
 
 export const startRunSchema = Type.Object(
@@ -269,11 +199,57 @@ export const startRunSchema = Type.Object(
   },
   { title: 'StartRunRequest', additionalProperties: false },
 );
+
+const taskPath = Type.String({ minLength: 1, maxLength: 500, description: 'The path of a task' });
+const said = Type.String({ minLength: 1, maxLength: 1_000 });
+
+export const pauseRunSchema = Type.Object(
+  { reason: maybe(said) },
+  { title: 'PauseRunRequest', additionalProperties: false },
+);
 export const cancelRunSchema = Type.Object(
-  { reason: maybe(Type.String({ minLength: 1, maxLength: 1_000 })) },
+  { reason: maybe(said) },
   { title: 'CancelRunRequest', additionalProperties: false },
 );
+export const retryRunSchema = Type.Object(
+  { from: maybe(taskPath) },
+  { title: 'RetryRunRequest', additionalProperties: false },
+);
+export const forkRunSchema = Type.Object(
+  { from: taskPath, input: maybe(record) },
+  { title: 'ForkRunRequest', additionalProperties: false },
+);
+export const answerRunSchema = Type.Object(
+  {
+    decision,
+    question: maybe(Type.String({ minLength: 1, maxLength: 500 })),
+    choice: maybe(
+      Type.Integer({ minimum: 0, maximum: 1_000, description: 'Of a tie: which choice, from 0' }),
+    ),
+    add: maybe(amountsSchema),
+    comment: maybe(said),
+  },
+  { title: 'AnswerRunRequest', additionalProperties: false },
+);
+export const signalRunSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    data: maybe(Type.Unknown({ description: 'Any JSON; null unless given' })),
+  },
+  { title: 'SignalRunRequest', additionalProperties: false },
+);
+export const undoRunSchema = Type.Object(
+  {
+    force: maybe(
+      Type.Boolean({ description: 'Overwrites what others have changed since; default false' }),
+    ),
+  },
+  { title: 'UndoRunRequest', additionalProperties: false },
+);
+
 export type RunPage = Page<RunSummary>;
+export type QuestionPage = Page<AskedQuestion>;
 export type StartRunRequest = Static<typeof startRunSchema>;
-export type WorkflowList = DeepReadonly<Static<typeof workflowListSchema>>;
-export type EventPage = DeepReadonly<Static<typeof eventPageSchema>>;
+export type ForkRunRequest = Static<typeof forkRunSchema>;
+export type AnswerRunRequest = Static<typeof answerRunSchema>;
+export type SignalRunRequest = Static<typeof signalRunSchema>;

@@ -10,7 +10,7 @@ import type {
 } from '../agents/agents.ts';
 import { agentCategories } from '../agents/agents.ts';
 import type { Usage } from '../coordination/coordination.ts';
-import { usageSchema } from './run-schemas.ts';
+import { usageSchema } from './run-event-schemas.ts';
 import {
   count,
   describes,

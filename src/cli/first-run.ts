@@ -6,6 +6,7 @@ import { readInputs } from './inputs.ts';
 import { showProgress, type LiveView } from './live-view.ts';
 import { note } from './output.ts';
 import { shortId } from './run-ids.ts';
+import { noteIrreversible } from './run-plan.ts';
 import { assertCompleted, printOutput } from './run-wait.ts';
 
 /**
@@ -31,10 +32,11 @@ export async function runFirst(
     const { definitions } = await coordination.workflows();
     const specs = definitions.find(({ name }) => name === workflow)?.inputs;
     const input = await readInputs({ input: inputs }, specs, context);
+    noteIrreversible(context, await coordination.plan({ workflow, input }));
     const run = await coordination.start({ workflow, input });
     const detail = await coordination.get(run.id);
     const events = coordination.follow(run.id, detail.lastSeq, options.signal);
-    await showProgress(context, detail, events, options.onView);
+    await showProgress(context, detail, events, { onView: options.onView });
     if (options.signal.aborted) return;
     const ended = await coordination.get(run.id);
     printOutput(context, ended);

@@ -3,18 +3,24 @@ import type { RunDetail, RunEvent } from '../coordination/coordination.ts';
 import type { CliContext } from './context.ts';
 import { note } from './output.ts';
 import { renderFrame } from './progress-frame.ts';
-import { advance, beginProgress, describeEvent, type RunProgress } from './progress.ts';
+import { describeEvent, eventLine } from './progress-lines.ts';
+import { advance } from './progress.ts';
+import { readKeys, type KeyOptions } from './run-keys.ts';
 
 /** Ten redraws a second are as many as an eye can use, and spare a slow connection. */
 const redrawMs = 100;
 
 /** Shows something while a run goes on, and takes lines that must not be drawn over. */
 export interface LiveView {
-  show(progress: RunProgress): void;
+  show(run: RunDetail, said?: string): void;
   /** Prints above the view. */
   line(text: string): void;
   /** Leaves the last picture standing and gives the cursor back. */
   close(): void;
+}
+
+export interface ViewOptions extends KeyOptions {
+  readonly onView?: (view: LiveView | undefined) => void;
 }
 
 /**
@@ -25,59 +31,96 @@ export async function showProgress(
   context: CliContext,
   detail: RunDetail,
   events: AsyncIterable<RunEvent>,
-  onView?: (view: LiveView | undefined) => void,
-): Promise<RunProgress> {
-  let progress = beginProgress(detail);
-  // A terminal of unknown size (a serial line) can not be drawn on.
-  if (context.stderr.columns === undefined || context.format !== 'table') {
-    // What had begun before anybody looked is told too: its own line was before the first event here.
-    for (const { id, state, startedAtMs } of progress.tasks) {
-      if (state !== 'running' || startedAtMs === undefined) continue;
-      note(context, `${new Date(startedAtMs).toISOString().slice(11, 19)} started ${id}`);
-    }
+  options: ViewOptions = {},
+): Promise<RunDetail> {
+  let run = detail;
+  if (!canDraw(context)) {
+    beginLines(context, run);
     for await (const event of events) {
-      progress = advance(progress, event);
-      const text = describeEvent(progress, event);
+      run = advance(run, event);
+      const text = describeEvent(run, event);
       if (text !== undefined) note(context, `${event.at.slice(11, 19)} ${text}`);
     }
-    return progress;
+    return run;
   }
-  const view = openView(context);
-  onView?.(view);
+  const view = openView(context, options);
+  options.onView?.(view);
   try {
-    view.show(progress);
+    let said: string | undefined;
+    view.show(run);
     for await (const event of events) {
-      progress = advance(progress, event);
-      view.show(progress);
+      run = advance(run, event);
+      said = saidBy(event, said);
+      view.show(run, said);
     }
-    return progress;
+    return run;
   } finally {
-    onView?.(undefined);
+    options.onView?.(undefined);
     view.close();
   }
 }
 
-function openView(context: CliContext): LiveView {
+/** A terminal of unknown size (a serial line) can not be drawn on, nor can one that says it is dumb. */
+function canDraw(context: CliContext): boolean {
+  const isDumb = context.env['TERM'] === 'dumb';
+  return context.stderr.columns !== undefined && !isDumb && context.format === 'table';
+}
+
+/** What had begun or was asked before anybody looked is told too: its own line was before the first event here. */
+function beginLines(context: CliContext, { taskList, questions, id }: RunDetail): void {
+  for (const { id: task, status, startedAt } of taskList) {
+    if (status !== 'running' || startedAt === undefined) continue;
+    note(context, `${new Date(startedAt).toISOString().slice(11, 19)} started ${task}`);
+  }
+  for (const { prompt, task } of questions) {
+    note(context, `${task} asks: ${prompt}; answer: centuria run approve ${id.slice(-8)}`);
+  }
+}
+
+/** What stays to be said of the run until it goes on. */
+function saidBy(event: RunEvent, before: string | undefined): string | undefined {
+  switch (event.body.type) {
+    case 'run.paused':
+    case 'run.stopping':
+    case 'run.cancel_requested':
+      return eventLine(event);
+    case 'run.resumed':
+    case 'run.retried':
+    case 'run.completed':
+      return undefined;
+    case 'run.cancelled':
+      return event.body.reason;
+    default:
+      return before;
+  }
+}
+
+function openView(context: CliContext, options: ViewOptions): LiveView {
   const { stream } = context.stderr;
   const update = createLogUpdate(stream);
-  let shown: RunProgress | undefined;
+  let shown: { readonly run: RunDetail; readonly said: string | undefined } | undefined;
+  const keys = readKeys(context, options, (text) => view.line(text));
   const draw = (): void => {
     if (shown === undefined) return;
-    const lines = renderFrame(shown, {
+    const lines = renderFrame(shown.run, {
       columns: context.stderr.columns ?? 80,
       rows: context.stderr.rows ?? 24,
       nowMs: context.clock.nowMs(),
       colours: context.stderr.colours,
+      isLive: true,
+      keys: keys.isOn(),
+      said: shown.said,
     });
     update(lines.join('\n'));
   };
   // Only the timer draws: a burst of events costs one picture, and the elapsed time moves on.
   const timer = setInterval(draw, redrawMs);
   stream.on('resize', draw);
-  return {
-    show(progress) {
+  const view: LiveView = {
+    show(run, said) {
       const isFirst = shown === undefined;
-      shown = progress;
+      shown = { run, said };
+      keys.ask(run);
       if (isFirst) draw();
     },
     line(text) {
@@ -88,8 +131,10 @@ function openView(context: CliContext): LiveView {
     close() {
       clearInterval(timer);
       stream.off('resize', draw);
+      keys.close();
       draw();
       update.done();
     },
   };
+  return view;
 }

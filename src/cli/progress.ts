@@ -1,247 +1,278 @@
-/** What a run is doing, read from its events: a pure projection, and the lines that tell of it. */
-import type { RunDetail, RunEvent, RunStatus } from '../coordination/coordination.ts';
-import { formatDuration, oneLine, plural } from './output.ts';
-
-export type ProgressState =
-  | 'pending'
-  | 'running'
-  | 'retrying'
-  | 'completed'
-  | 'failed'
-  | 'cancelled'
-  | 'skipped';
-
-export interface TaskProgress {
-  readonly id: string;
-  readonly agent: string;
-  readonly state: ProgressState;
-  readonly attempts: number;
-  readonly startedAtMs?: number | undefined;
-  readonly endedAtMs?: number | undefined;
-  /** What the attempt under way said last, or why the task did not complete. */
-  readonly line?: string | undefined;
-}
-
-export interface RunProgress {
-  readonly runId: string;
-  readonly workflow: string;
-  readonly status: RunStatus;
-  readonly createdAtMs: number;
-  readonly endedAtMs?: number | undefined;
-  /** In the order in which they can start. */
-  readonly tasks: readonly TaskProgress[];
-  /** Why the run ended as it did. */
-  readonly line?: string | undefined;
-  readonly lastSeq: number;
-}
+/**
+ * A run as it goes on: what the server told of it, moved on by the events since. A pure projection
+ * that keeps the server's own shape, so that what is drawn live and what is asked for later agree.
+ */
+import type {
+  Question,
+  RunDetail,
+  RunEvent,
+  RunEventBody,
+  RunStatus,
+  TaskEventBody,
+  TaskStatus,
+  TaskView,
+  Usage,
+} from '../coordination/coordination.ts';
 
 const endedRun: ReadonlySet<RunStatus> = new Set(['completed', 'failed', 'cancelled']);
+const endedTask: ReadonlySet<TaskStatus> = new Set(['completed', 'failed', 'cancelled', 'skipped']);
 
 /** Whether the run has ended; a retry may set it going again. */
-export function hasEnded(progress: { readonly status: RunStatus }): boolean {
-  return endedRun.has(progress.status);
+export function hasEnded(run: { readonly status: RunStatus }): boolean {
+  return endedRun.has(run.status);
 }
 
-/** Where a run stands, as the server tells it: what the events after `lastSeq` go on from. */
-export function beginProgress(detail: RunDetail): RunProgress {
-  return {
-    runId: detail.id,
-    workflow: detail.workflow,
-    status: detail.status,
-    createdAtMs: Date.parse(detail.createdAt),
-    endedAtMs: time(detail.finishedAt),
-    tasks: inStartOrder(detail.taskList).map((task) => ({
-      id: task.id,
-      agent: task.agent,
-      state: stateOf(task.status),
-      attempts: task.attempts,
-      startedAtMs: time(task.startedAt),
-      endedAtMs: time(task.finishedAt),
-      line: task.error?.message ?? task.skippedBecause ?? task.progress,
-    })),
-    line: detail.error?.message,
-    lastSeq: detail.lastSeq,
-  };
+export function taskEnded(task: { readonly status: TaskStatus }): boolean {
+  return endedTask.has(task.status);
 }
 
-/** The projection after one more event; events that it has seen already change nothing. */
-export function advance(progress: RunProgress, event: RunEvent): RunProgress {
-  if (event.seq <= progress.lastSeq) return progress;
+/** The run after one more event; events that it has seen already change nothing. */
+export function advance(run: RunDetail, event: RunEvent): RunDetail {
+  if (event.seq <= run.lastSeq) return run;
+  const next = { ...run, lastSeq: event.seq };
   const { body } = event;
-  const atMs = Date.parse(event.at);
-  const before = { ...progress, lastSeq: event.seq };
+  if ('task' in body) return advanceTask(next, body, event.at);
+  return advanceRun(next, body, event.at);
+}
+
+function advanceRun(run: RunDetail, body: RunEventBody, at: string): RunDetail {
   switch (body.type) {
-    case 'run.created':
-      return before;
     case 'run.claimed':
-      return { ...before, status: 'running' };
-    case 'attempt.started':
-      return withTask({ ...before, status: 'running' }, body.task, (task) => ({
-        state: 'running',
-        attempts: Math.max(task.attempts, body.attempt),
-        startedAtMs: task.startedAtMs ?? atMs,
-        endedAtMs: undefined,
-        line: undefined,
-      }));
-    case 'attempt.progress':
-      return withTask(before, body.task, () => ({ line: body.text }));
-    case 'attempt.succeeded':
-      return withTask(before, body.task, () => ended('completed', atMs));
-    case 'attempt.failed':
-      return withTask(before, body.task, () =>
-        body.retryAt === undefined
-          ? ended('failed', atMs, body.error.message)
-          : { state: 'retrying', line: body.error.message },
-      );
-    case 'attempt.abandoned':
-      return withTask(before, body.task, () => ({ state: 'pending', line: body.reason }));
-    case 'attempt.cancelled':
-      return withTask(before, body.task, () => ended('cancelled', atMs));
-    case 'task.skipped':
-      return withTask(before, body.task, () => ended('skipped', atMs, body.reason));
-    case 'run.cancel_requested':
-      return { ...before, line: `cancelling: ${body.reason}` };
+      return goingOn({ ...run, startedAt: run.startedAt ?? at }, run.status !== 'paused');
+    case 'run.released': {
+      if (hasEnded(run) || run.status === 'paused') return run;
+      const { wakeAt: _before, ...rest } = run;
+      if (body.until === undefined) return { ...rest, status: 'queued' };
+      // A run that only a person or a signal wakes is parked until infinity, which is no date.
+      const isDate = !Number.isNaN(Date.parse(body.until));
+      return { ...rest, status: 'waiting', ...(isDate ? { wakeAt: body.until } : {}) };
+    }
+    case 'run.paused':
+      return { ...run, status: 'paused' };
+    case 'run.resumed':
+      return goingOn(run, true);
+    case 'question.asked':
+      return { ...run, questions: [...withoutQuestion(run, body.question.id), body.question] };
+    case 'question.answered':
+      return answered(run, body);
     case 'run.retried':
-      return body.tasks.reduce<RunProgress>(
-        (all, id) =>
-          withTask(all, id, () => ({
-            state: 'pending',
-            startedAtMs: undefined,
-            endedAtMs: undefined,
-            line: undefined,
-          })),
-        { ...before, status: 'queued', endedAtMs: undefined, line: undefined },
-      );
+      return reopened(run, body.tasks);
     case 'run.completed':
-      return { ...before, status: 'completed', endedAtMs: atMs, line: undefined };
+      return { ...ended(run, 'completed', at), output: body.output };
     case 'run.failed':
-      return { ...before, status: 'failed', endedAtMs: atMs, line: body.error.message };
+      return { ...ended(run, 'failed', at), error: body.error };
     case 'run.cancelled':
-      return { ...before, status: 'cancelled', endedAtMs: atMs, line: body.reason };
+      return ended(run, 'cancelled', at);
+    case 'run.undo_requested':
+      return { ...run, undo: 'requested' };
+    case 'run.undone':
+      return { ...run, undo: body.outcome };
     default:
-      // An event of a newer server: nothing that this version could show.
-      return before;
+      // What changes nothing that is shown, or an event of a newer server.
+      return run;
   }
 }
 
-/** One line for a transition; undefined for an event that is none (progress of an attempt). */
-export function describeEvent(after: RunProgress, event: RunEvent): string | undefined {
-  const { body } = event;
+function goingOn(run: RunDetail, isGoing: boolean): RunDetail {
+  const { wakeAt: _over, ...rest } = run;
+  return isGoing && !hasEnded(run) ? { ...rest, status: 'running' } : rest;
+}
+
+function ended(run: RunDetail, status: RunStatus, at: string): RunDetail {
+  const { wakeAt: _over, error: _before, ...rest } = run;
+  return { ...rest, status, finishedAt: at, questions: [] };
+}
+
+function withoutQuestion(run: RunDetail, id: string): readonly Question[] {
+  return run.questions.filter((question) => question.id !== id);
+}
+
+function answered(
+  run: RunDetail,
+  { question: id, answer }: Extract<RunEventBody, { type: 'question.answered' }>,
+): RunDetail {
+  const { add } = answer;
+  const { budget } = run;
+  const questions = withoutQuestion(run, id);
+  if (budget === undefined || add === undefined || answer.decision === 'reject') {
+    return { ...run, questions };
+  }
+  const keys = ['microUsd', 'tokens', 'ms'] as const;
+  const raised = keys.flatMap((key) => {
+    const limit = budget[key];
+    return limit === undefined ? [] : [[key, limit + (add[key] ?? 0)] as const];
+  });
+  return { ...run, questions, budget: Object.fromEntries(raised) };
+}
+
+function reopened(run: RunDetail, tasks: readonly string[]): RunDetail {
+  const { error: _why, finishedAt: _at, output: _given, verdict: _how, ...rest } = run;
+  return tasks.reduce<RunDetail>(
+    (all, id) =>
+      withTask(all, id, {
+        status: 'created',
+        startedAt: undefined,
+        finishedAt: undefined,
+        error: undefined,
+        skippedBecause: undefined,
+        waitsFor: undefined,
+        progress: undefined,
+        output: undefined,
+        verdict: undefined,
+      }),
+    { ...rest, status: 'queued' },
+  );
+}
+
+function advanceTask(run: RunDetail, body: TaskEventBody, at: string): RunDetail {
+  // The empty path is the workflow itself, which is no task of the list.
+  if (body.task === '') return advanceRoot(run, body);
+  const { task: id } = body;
   switch (body.type) {
-    case 'run.created':
-      return `created ${body.workflow}`;
-    case 'run.claimed':
-      return body.takeover ? `taken over by ${body.worker}` : undefined;
-    case 'attempt.started':
-      return `started ${body.task}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`;
+    case 'task.started': {
+      const waits =
+        body.dueAt === undefined ? {} : { waitsFor: { what: 'time', until: body.dueAt } };
+      const items = body.items === undefined ? {} : { items: body.items.length };
+      return withTask(run, id, { status: 'running', startedAt: at, ...waits, ...items });
+    }
+    case 'task.ended':
+      return endTask(run, id, body.outcome, at, {
+        error: body.error,
+        verdict: body.verdict,
+        output: body.output,
+      });
+    case 'task.skipped':
+      return endTask(run, id, 'skipped', at, { skippedBecause: body.reason });
     case 'attempt.progress':
-      return undefined;
+      return withTask(run, id, { progress: body.text });
+    case 'attempt.started':
     case 'attempt.succeeded':
-      return `completed ${body.task} in ${formatDuration(body.usage.wallMs)}${doneOf(after)}`;
+    case 'attempt.failed':
+    case 'attempt.deferred':
+    case 'attempt.abandoned':
+    case 'attempt.cancelled':
+      return advanceAttempt(run, body, at);
+    default:
+      return run;
+  }
+}
+
+function advanceRoot(run: RunDetail, body: TaskEventBody): RunDetail {
+  if (body.type === 'task.started' && body.items !== undefined) {
+    return { ...run, items: body.items.length };
+  }
+  return body.type === 'task.ended' && body.verdict !== undefined
+    ? { ...run, verdict: body.verdict }
+    : run;
+}
+
+type AttemptEvent = Extract<TaskEventBody, { readonly attempt: number }>;
+
+function advanceAttempt(run: RunDetail, body: AttemptEvent, at: string): RunDetail {
+  const { task: id } = body;
+  switch (body.type) {
+    case 'attempt.started': {
+      const going = run.status === 'paused' ? run : goingOn(run, true);
+      const before = run.taskList.find((task) => task.id === id);
+      return withTask(going, id, {
+        status: 'running',
+        attempts: Math.max(before?.attempts ?? 0, body.attempt),
+        startedAt: before?.startedAt ?? at,
+        finishedAt: undefined,
+        waitsFor: undefined,
+        progress: undefined,
+        error: undefined,
+      });
+    }
+    case 'attempt.succeeded':
+      return endTask(spend(run, id, body.usage), id, 'completed', at, { output: body.output });
     case 'attempt.failed': {
-      const why = `failed ${body.task}, attempt ${body.attempt}: ${oneLine(body.error.message)}`;
-      return body.retryAt === undefined ? `${why}${doneOf(after)}` : `${why}; will be tried again`;
+      const spent = spend(run, id, body.usage);
+      if (body.retryAt === undefined)
+        return endTask(spent, id, 'failed', at, { error: body.error });
+      const waitsFor = { what: body.error.message, until: body.retryAt };
+      return withTask(spent, id, { status: 'waiting', waitsFor, progress: undefined });
+    }
+    case 'attempt.deferred': {
+      const waitsFor = { what: body.error.message, until: body.retryAt };
+      return withTask(run, id, { status: 'waiting', waitsFor, progress: undefined });
     }
     case 'attempt.abandoned':
-      return `abandoned ${body.task}, attempt ${body.attempt}: ${oneLine(body.reason)}`;
+      return withTask(run, id, { status: 'created', progress: body.reason });
     case 'attempt.cancelled':
-      return `cancelled ${body.task}${doneOf(after)}`;
-    case 'task.skipped':
-      return `skipped ${body.task}: ${oneLine(body.reason)}${doneOf(after)}`;
-    case 'run.cancel_requested':
-      return `cancelling: ${oneLine(body.reason)}`;
-    case 'run.retried':
-      return `retrying ${body.tasks.join(', ')}`;
-    case 'run.completed':
-      return `run completed in ${formatDuration((after.endedAtMs ?? 0) - after.createdAtMs)}`;
-    case 'run.failed':
-      return `run failed: ${oneLine(body.error.message)}`;
-    case 'run.cancelled':
-      return `run cancelled: ${oneLine(body.reason)}`;
+      return endTask(spend(run, id, body.usage), id, 'cancelled', at, {});
     default:
-      return undefined;
+      return run;
   }
 }
 
-/** How many tasks are in each state. */
-export function countStates(progress: RunProgress): ReadonlyMap<ProgressState, number> {
-  const counts = new Map<ProgressState, number>();
-  for (const { state } of progress.tasks) counts.set(state, (counts.get(state) ?? 0) + 1);
-  return counts;
-}
+type Changes = { readonly [Key in keyof TaskView]?: TaskView[Key] | undefined };
 
-/** The order of words in the line of counts. */
-const countedStates: readonly ProgressState[] = [
-  'running',
-  'retrying',
-  'failed',
-  'cancelled',
-  'skipped',
-  'pending',
-];
-
-/** `12 of 20 completed · 3 running · 1 failed`. */
-export function countsLine(progress: RunProgress): string {
-  const counts = countStates(progress);
-  const parts = [
-    `${counts.get('completed') ?? 0} of ${plural(progress.tasks.length, 'task')} done`,
-  ];
-  for (const state of countedStates) {
-    const count = counts.get(state) ?? 0;
-    if (count > 0) parts.push(`${count} ${state}`);
-  }
-  return parts.join(' · ');
-}
-
-/** By the longest way from a task without dependencies; within that, as the workflow lists them. */
-function inStartOrder<T extends { id: string; needs: readonly string[]; after: readonly string[] }>(
-  tasks: readonly T[],
-): T[] {
-  const byId = new Map(tasks.map((task) => [task.id, task]));
-  const depths = new Map<string, number>();
-  const depthOf = (task: T): number => {
-    const known = depths.get(task.id);
-    if (known !== undefined) return known;
-    // Set first, so that a cycle (which the server refuses) could not recurse for ever.
-    depths.set(task.id, 0);
-    const before = [...task.needs, ...task.after].flatMap((id) => byId.get(id) ?? []);
-    const depth = Math.max(-1, ...before.map(depthOf)) + 1;
-    depths.set(task.id, depth);
-    return depth;
-  };
-  return tasks
-    .map((task, index) => ({ task, index, depth: depthOf(task) }))
-    .toSorted((a, b) => a.depth - b.depth || a.index - b.index)
-    .map(({ task }) => task);
-}
-
-function withTask(
-  progress: RunProgress,
+function endTask(
+  run: RunDetail,
   id: string,
-  change: (task: TaskProgress) => Partial<TaskProgress>,
-): RunProgress {
-  const tasks = progress.tasks.map((task) =>
-    task.id === id ? { ...task, ...change(task) } : task,
+  status: TaskStatus,
+  at: string,
+  changes: Changes,
+): RunDetail {
+  const over = { waitsFor: undefined, progress: undefined, error: undefined };
+  return withTask(run, id, { ...over, ...changes, status, finishedAt: at });
+}
+
+function spend(run: RunDetail, id: string, usage: Usage | undefined): RunDetail {
+  if (usage === undefined) return run;
+  const before = run.taskList.find((task) => task.id === id)?.usage;
+  const spent = { ...run, spent: together(run.spent, usage) };
+  return withTask(spent, id, { usage: together(before, usage) });
+}
+
+function together(before: Usage | undefined, more: Usage): Usage {
+  if (before === undefined) return more;
+  const sum = (key: 'cpuMs' | 'outputBytes' | 'tokens' | 'microUsd') =>
+    before[key] === undefined && more[key] === undefined
+      ? {}
+      : { [key]: (before[key] ?? 0) + (more[key] ?? 0) };
+  const peak = Math.max(before.peakMemoryBytes ?? 0, more.peakMemoryBytes ?? 0);
+  return {
+    wallMs: before.wallMs + more.wallMs,
+    ...sum('cpuMs'),
+    ...sum('outputBytes'),
+    ...sum('tokens'),
+    ...sum('microUsd'),
+    ...(peak === 0 ? {} : { peakMemoryBytes: peak }),
+  };
+}
+
+/** The run with one task changed; undefined takes a field away. The counts by status follow. */
+function withTask(run: RunDetail, id: string, changes: Changes): RunDetail {
+  const index = run.taskList.findIndex((task) => task.id === id);
+  const before = run.taskList[index] ?? newTask(run, id);
+  const merged = Object.entries({ ...before, ...changes }).filter(
+    ([, value]) => value !== undefined,
   );
-  return { ...progress, tasks };
+  const task = Object.fromEntries(merged) as unknown as TaskView;
+  const taskList = index === -1 ? [...run.taskList, task] : run.taskList.with(index, task);
+  const tasks = { ...run.tasks };
+  if (index !== -1) tasks[before.status] = Math.max(0, (tasks[before.status] ?? 0) - 1);
+  tasks[task.status] = (tasks[task.status] ?? 0) + 1;
+  return { ...run, tasks, taskList };
 }
 
-function ended(state: ProgressState, atMs: number, line?: string): Partial<TaskProgress> {
-  return { state, endedAtMs: atMs, line };
-}
-
-function stateOf(status: RunDetail['taskList'][number]['status']): ProgressState {
-  if (status === 'created' || status === 'ready') return 'pending';
-  return status === 'waiting' ? 'retrying' : status;
-}
-
-function doneOf(progress: RunProgress): string {
-  const counts = countStates(progress);
-  const open = ['pending', 'running', 'retrying'] as const;
-  const left = open.reduce((sum, state) => sum + (counts.get(state) ?? 0), 0);
-  return ` (${progress.tasks.length - left} of ${progress.tasks.length})`;
-}
-
-function time(iso: string | undefined): number | undefined {
-  return iso === undefined ? undefined : Date.parse(iso);
+/** A task that exists only since it began: an item at a stage, a verifier, an arbiter. */
+function newTask(run: RunDetail, id: string): TaskView {
+  const slash = id.lastIndexOf('/');
+  const template = id.replaceAll(/#\d+/g, '');
+  const like = run.taskList.find((task) => task.id.replaceAll(/#\d+/g, '') === template);
+  return {
+    id,
+    kind: like?.kind ?? 'agent',
+    description: like?.description ?? '',
+    status: 'created',
+    needs: [],
+    after: [],
+    attempts: 0,
+    ...(slash === -1 ? {} : { parent: id.slice(0, slash) }),
+    ...(like?.agent === undefined ? {} : { agent: like.agent }),
+    ...(like?.mode === undefined ? {} : { mode: like.mode }),
+  };
 }

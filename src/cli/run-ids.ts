@@ -8,6 +8,9 @@ const pageSize = 500;
 
 type List = (filter: { limit: number; cursor?: string }) => Promise<Page<RunSummary>>;
 
+/** What the argument of a command that takes a run says. */
+export const runArgument = 'Its id, six or more of the last characters, or latest.';
+
 /** How a run is shown in tables: its last characters, since ids of one hour begin alike. */
 export function shortId(id: string): string {
   return id.slice(-8);

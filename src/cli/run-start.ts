@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import type { StartRunRequest } from '../api/api.ts';
 import { toAppError } from '../base/base.ts';
 import type { Client } from '../client/client.ts';
-import type { InputSpec, RunPlan } from '../coordination/coordination.ts';
+import type { InputSpec } from '../coordination/coordination.ts';
 import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, collect, wholeNumber } from './flags.ts';
 import { readInputs } from './inputs.ts';
 import { printDocument } from './output.ts';
 import { shortId } from './run-ids.ts';
+import { noteIrreversible, renderPlan } from './run-plan.ts';
 import { waitForRun } from './run-wait.ts';
 
 interface StartOptions {
@@ -50,10 +51,12 @@ export function registerRunStart(group: Command, context: CliContext): void {
       await inputSpecs(client, workflow),
       context,
     );
+    const plan = await client.planRun(request);
     if (options.plan === true) {
-      printDocument(context, await client.planRun(request), renderPlan);
+      printDocument(context, plan, (found) => renderPlan(found, context.stdout.colours));
       return;
     }
+    noteIrreversible(context, plan);
     const run = await client.startRun(
       request,
       options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey },
@@ -66,12 +69,13 @@ export function registerRunStart(group: Command, context: CliContext): void {
     printDocument(
       context,
       run,
-      () => `Run ${run.id} of ${workflow} is ${run.status}.\nWatch it: centuria run wait ${id}`,
+      () => `Run ${run.id} of ${workflow} is ${run.status}.\nWatch it: centuria run watch ${id}`,
     );
   });
 }
 
-async function inputSpecs(
+/** What a workflow takes, where it is still there. */
+export async function inputSpecs(
   client: Client,
   workflow: string,
 ): Promise<Readonly<Record<string, InputSpec>> | undefined> {
@@ -97,25 +101,4 @@ export async function startRequest(
     input: await readInputs(options, specs, context),
     ...(priority === undefined ? {} : { priority }),
   };
-}
-
-function renderPlan(plan: RunPlan): string {
-  const unavailable = new Map(
-    plan.agents.flatMap(({ name, unavailable: why }) => (why === undefined ? [] : [[name, why]])),
-  );
-  const agentOf = new Map(plan.workflow.tasks.map((task) => [task.id, task.agent]));
-  const lines = [
-    `${plan.workflow.name}: ${plan.workflow.description}`,
-    ...Object.entries(plan.input).map(([name, value]) => `  ${name} = ${JSON.stringify(value)}`),
-  ];
-  for (const [index, wave] of plan.waves.entries()) {
-    lines.push(`Wave ${index + 1}`);
-    for (const id of wave) {
-      const agent = agentOf.get(id) ?? id;
-      const why = unavailable.get(agent);
-      const by = agent === id ? '' : ` by ${agent}`;
-      lines.push(`  ${id}${by}${why === undefined ? '' : `  (unavailable: ${why})`}`);
-    }
-  }
-  return lines.join('\n');
 }

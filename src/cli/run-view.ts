@@ -1,22 +1,9 @@
-import type {
-  RunDetail,
-  RunEvent,
-  RunStatus,
-  RunSummary,
-  TaskView,
-} from '../coordination/coordination.ts';
-import type { CliContext, Colours } from './context.ts';
-import {
-  formatAge,
-  formatBytes,
-  formatDuration,
-  oneLine,
-  renderTable,
-  type Column,
-} from './output.ts';
+import type { RunDetail, RunEvent, RunSummary } from '../coordination/coordination.ts';
+import type { CliContext } from './context.ts';
+import { formatAge, formatDuration, oneLine, type Column } from './output.ts';
+import { renderFrame, statusText } from './progress-frame.ts';
+import { eventLine } from './progress-lines.ts';
 import { shortId } from './run-ids.ts';
-
-type Status = RunStatus | TaskView['status'];
 
 /** The columns of a list of runs. */
 export function runColumns(context: CliContext): Column<RunSummary>[] {
@@ -28,7 +15,7 @@ export function runColumns(context: CliContext): Column<RunSummary>[] {
     {
       title: 'STATUS',
       cell: (run) => run.status,
-      style: (text, run) => styled(text, run.status, colours),
+      style: (text, run) => statusText(run.status, colours, text),
     },
     { title: 'TASKS', cell: tasksDone, align: 'right' },
     { title: 'STARTED', cell: (run) => formatAge(run.startedAt ?? run.createdAt, nowMs) },
@@ -37,66 +24,45 @@ export function runColumns(context: CliContext): Column<RunSummary>[] {
   ];
 }
 
-/** One run for people: what it is, its tasks, and why it ended as it did. */
+/** One run for people: what it is, then the picture that was drawn while it went on. */
 export function renderRun(run: RunDetail, context: CliContext): string {
-  const { colours, columns } = context.stdout;
+  const { colours } = context.stdout;
   const nowMs = context.clock.nowMs();
   const facts: [string, string][] = [
     ['Run', run.id],
     ['Workflow', `${run.workflow} (${run.mode}, ${run.definitionHash.slice(0, 12)})`],
-    ['Status', styled(run.status, run.status, colours)],
-    ['Started', `${run.createdAt} (${formatAge(run.createdAt, nowMs)})`],
-    ['Took', took(run, nowMs)],
-    ['Tasks', tasksDone(run)],
+    ['Started', `${run.createdAt} (${formatAge(run.createdAt, nowMs)})${startedBy(run)}`],
     ['Priority', String(run.priority)],
     ['Input', oneLine(JSON.stringify(run.input))],
   ];
-  if (run.overheadMs !== undefined) facts.push(['Overhead', formatDuration(run.overheadMs)]);
-  if (run.error !== undefined) {
-    facts.push(['Error', `${oneLine(run.error.message)} (${run.error.code})`]);
+  if (run.forkedFrom !== undefined) facts.push(['Forked', `from ${run.forkedFrom}`]);
+  if (run.irreversible.length > 0) {
+    facts.push(['Stays', `can't be undone: ${run.irreversible.join(', ')}`]);
   }
+  if (run.overheadMs !== undefined) facts.push(['Overhead', formatDuration(run.overheadMs)]);
+  if (run.fingerprint !== undefined) facts.push(['Failure', run.fingerprint]);
+  if (run.error !== undefined) facts.push(['Error', run.error.code]);
   const lines = facts.map(([name, value]) => `${colours.bold(name.padEnd(9))} ${value}`);
-  const table = renderTable(run.taskList, taskColumns(colours, nowMs), columns, colours.bold);
-  return `${lines.join('\n')}\n\n${table}`;
+  const frame = renderFrame(run, {
+    columns: context.stdout.columns ?? widthOfPipes,
+    rows: Infinity,
+    nowMs,
+    colours,
+  });
+  return [...lines, '', ...frame].join('\n');
 }
 
-function taskColumns(colours: Colours, nowMs: number): Column<TaskView>[] {
-  return [
-    { title: 'TASK', cell: (task) => task.id, cut: true },
-    {
-      title: 'STATUS',
-      cell: (task) => task.status,
-      style: (text, task) => styled(text, task.status, colours),
-    },
-    { title: 'TRIES', cell: (task) => String(task.attempts), align: 'right' },
-    { title: 'TOOK', cell: (task) => took(task, nowMs), align: 'right' },
-    {
-      title: 'CPU',
-      cell: ({ usage }) => (usage?.cpuMs === undefined ? '–' : formatDuration(usage.cpuMs)),
-      align: 'right',
-    },
-    {
-      title: 'MEMORY',
-      cell: ({ usage }) =>
-        usage?.peakMemoryBytes === undefined ? '–' : formatBytes(usage.peakMemoryBytes),
-      align: 'right',
-    },
-    {
-      title: 'NOTE',
-      cell: (task) => task.error?.message ?? task.skippedBecause ?? task.progress ?? '',
-      cut: true,
-    },
-  ];
+/** What is read by a program or kept in a file is not cut as early as on a terminal. */
+const widthOfPipes = 160;
+
+function startedBy({ startedBy: who }: Pick<RunSummary, 'startedBy'>): string {
+  return who === undefined ? '' : ` by ${who}`;
 }
 
 /** One event as a line: number, time, type, then what it says. */
 export function describeRecorded(event: RunEvent): string {
-  const { type, ...fields } = event.body;
-  const parts = Object.entries(fields).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  );
   const number = String(event.seq).padStart(4);
-  return `${number} ${event.at} ${type.padEnd(18)} ${oneLine(parts.join(' '))}`;
+  return `${number} ${event.at} ${event.body.type.padEnd(18)} ${eventLine(event)}`;
 }
 
 function tasksDone({ tasks }: Pick<RunSummary, 'tasks'>): string {
@@ -112,11 +78,4 @@ function took(
   if (startedAt === undefined) return '–';
   const endMs = finishedAt === undefined ? nowMs : Date.parse(finishedAt);
   return formatDuration(Math.max(0, endMs - Date.parse(startedAt)));
-}
-
-function styled(text: string, status: Status, colours: Colours): string {
-  if (status === 'completed') return colours.green(text);
-  if (status === 'failed') return colours.red(text);
-  if (status === 'running') return colours.cyan(text);
-  return status === 'cancelled' || status === 'recovering' ? colours.yellow(text) : text;
 }

@@ -6,44 +6,85 @@ import { Exit } from './failure.ts';
 import { showProgress } from './live-view.ts';
 import { note, printDocument } from './output.ts';
 import { asReview, renderReview } from './review-report.ts';
+import { hasEnded } from './progress.ts';
 import { shortId } from './run-ids.ts';
 
 /** What a shell gives for a program that Ctrl-C ended. */
 export const interruptedStatus = 130;
 
+type Watching = Pick<Client, 'follow' | 'run' | 'answerRun'>;
+
 /**
- * Shows a run until it has ended and prints what it gave back. Throws `run_failed` or `cancelled`
- * when it did not complete. Ctrl-C lets go of the run, which goes on.
+ * Shows a run until it has ended. Ctrl-C lets go of the run, which goes on, and ends the command.
+ * Throws `timeout` when the run has not ended by then.
  */
-export async function waitForRun(
+export async function watchRun(
   context: CliContext,
-  client: Pick<Client, 'follow' | 'run'>,
+  client: Watching,
   detail: RunDetail,
-): Promise<void> {
+  timeoutMs?: number,
+): Promise<RunDetail> {
   const left = new AbortController();
   const leave = (): void => left.abort();
+  const late = new AbortController();
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => late.abort(), Math.min(timeoutMs, maxTimerMs));
+  const signal = AbortSignal.any([left.signal, late.signal]);
   // Not `once`: what gives the cursor back ends the process when it is the only one that listens.
   process.on('SIGINT', leave);
   try {
     await showProgress(
       context,
       detail,
-      client.follow(detail.id, { after: detail.lastSeq, signal: left.signal }),
+      client.follow(detail.id, { after: detail.lastSeq, signal }),
+      { answer: client.answerRun, onLeave: leave },
     );
   } catch (error) {
-    if (!left.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
   } finally {
+    clearTimeout(timer);
     process.off('SIGINT', leave);
   }
-  const id = shortId(detail.id);
-  if (left.signal.aborted) {
-    note(
-      context,
-      `Let go of run ${id}; it goes on. Watch it again: centuria run wait ${id}. Stop it: centuria run cancel ${id}.`,
-    );
-    throw new Exit(interruptedStatus);
-  }
-  const ended = await client.run(detail.id);
+  if (left.signal.aborted) throw letGo(context, detail.id);
+  const now = await client.run(detail.id);
+  if (late.signal.aborted && !hasEnded(now)) throw notEnded(now);
+  return now;
+}
+
+/** A longer timer fires at once; nobody waits for 24 days at a terminal. */
+const maxTimerMs = 2 ** 31 - 1;
+
+function letGo(context: CliContext, runId: string): Exit {
+  const id = shortId(runId);
+  note(
+    context,
+    `Let go of run ${id}; it goes on. Watch it again: centuria run watch ${id}. Stop it: centuria run cancel ${id}.`,
+  );
+  return new Exit(interruptedStatus);
+}
+
+function notEnded(run: RunDetail): AppError {
+  const id = shortId(run.id);
+  const asks = run.questions.length > 0 ? '; it asks something' : '';
+  return new AppError('timeout', `run ${id} has not ended yet: it is ${run.status}${asks}`, {
+    details: { run: run.id, status: run.status },
+    remedy: `It goes on. Look at it: centuria run show ${id}. Wait again: centuria run wait ${id}.`,
+  });
+}
+
+/**
+ * Shows a run until it has ended and prints what it gave back. Throws `run_failed` or `cancelled`
+ * when it did not complete, `timeout` when it has not ended in time.
+ */
+export async function waitForRun(
+  context: CliContext,
+  client: Watching,
+  detail: RunDetail,
+  timeoutMs?: number,
+): Promise<void> {
+  const ended = await watchRun(context, client, detail, timeoutMs);
   printOutput(context, ended);
   assertCompleted(ended);
 }

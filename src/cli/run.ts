@@ -6,13 +6,17 @@ import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, wholeNumber } from './flags.ts';
 import { note, printDocument, printRows } from './output.ts';
+import { hasEnded } from './progress.ts';
 import { asReview } from './review-report.ts';
-import { resolveRunId, shortId } from './run-ids.ts';
+import { registerAnswers } from './run-answer.ts';
+import { registerChanges } from './run-change.ts';
+import { resolveRunId, runArgument, shortId } from './run-ids.ts';
 import { registerRunStart } from './run-start.ts';
 import { describeRecorded, renderRun, runColumns } from './run-view.ts';
-import { waitForRun } from './run-wait.ts';
+import { registerUndo } from './run-undo.ts';
+import { waitForRun, watchRun } from './run-wait.ts';
+import { lengthOption } from './times.ts';
 
-const runArgument = 'Its id, six or more of the last characters, or latest.';
 const statuses: readonly RunStatus[] = [
   'created',
   'queued',
@@ -33,8 +37,11 @@ export function registerRun(program: Command, context: CliContext): void {
   registerShow(group, context);
   registerEvents(group, context);
   registerWait(group, context);
+  registerWatch(group, context);
   registerReport(group, context);
   registerChanges(group, context);
+  registerAnswers(group, context);
+  registerUndo(group, context);
 }
 
 function registerList(group: Command, context: CliContext): void {
@@ -143,12 +150,35 @@ function registerWait(group: Command, context: CliContext): void {
     group
       .command('wait')
       .description('Wait for the end of a run, with its progress. Exits 1 unless it completed.')
-      .argument('<run>', runArgument),
-    [['Then do something', 'centuria run wait latest && echo done']],
-  ).action(async (text: string) => {
+      .argument('<run>', runArgument)
+      .option('--timeout <length>', 'Give up after so long (90s, 15m, 2h); the run goes on.'),
+    [
+      ['Then do something', 'centuria run wait latest && echo done'],
+      ['Not for ever', 'centuria run wait latest --timeout 10m'],
+    ],
+  ).action(async (text: string, { timeout }: { timeout?: string }) => {
+    const timeoutMs = timeout === undefined ? undefined : lengthOption('--timeout', timeout);
     const client = connect(context);
     const id = await resolveRunId(text, client.runs);
-    await waitForRun(context, client, await client.run(id));
+    await waitForRun(context, client, await client.run(id), timeoutMs);
+  });
+}
+
+function registerWatch(group: Command, context: CliContext): void {
+  addExamples(
+    group
+      .command('watch')
+      .description('Watch a run until it has ended; answer what it asks with a key.')
+      .argument('<run>', runArgument),
+    [['The newest run', 'centuria run watch latest']],
+  ).action(async (text: string) => {
+    const client = connect(context);
+    const run = await client.run(await resolveRunId(text, client.runs));
+    // What has ended stands still: the picture is the same as that of show.
+    const ended = hasEnded(run) ? run : await watchRun(context, client, run);
+    if (ended === run || context.format !== 'table') {
+      printDocument(context, ended, (detail) => renderRun(detail, context));
+    }
   });
 }
 
@@ -184,33 +214,4 @@ async function readReport(run: RunDetail): Promise<{ path: string; markdown: str
       cause,
     });
   }
-}
-
-function registerChanges(group: Command, context: CliContext): void {
-  addExamples(
-    group
-      .command('cancel')
-      .description('Ask a run to stop; what is under way is ended.')
-      .argument('<run>', runArgument)
-      .option('--reason <text>', 'Why, for the record.', 'cancelled by hand'),
-    [['The newest run', 'centuria run cancel latest --reason "wrong branch"']],
-  ).action(async (text: string, options: { reason: string }) => {
-    const client = connect(context);
-    const id = await resolveRunId(text, client.runs);
-    const run = await client.cancelRun(id, options.reason);
-    printDocument(context, run, () => `Run ${shortId(id)} was asked to stop.`);
-  });
-
-  addExamples(
-    group
-      .command('retry')
-      .description('Try what failed, was cancelled or skipped again; what completed is kept.')
-      .argument('<run>', runArgument),
-    [['And watch it', 'centuria run retry latest && centuria run wait latest']],
-  ).action(async (text: string) => {
-    const client = connect(context);
-    const id = await resolveRunId(text, client.runs);
-    const run = await client.retryRun(id);
-    printDocument(context, run, () => `Run ${shortId(id)} goes on.`);
-  });
 }

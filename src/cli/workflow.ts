@@ -11,8 +11,9 @@ import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { Exit } from './failure.ts';
 import { addExamples, addSettingFlags } from './flags.ts';
-import { formatDuration, note, plural, printDocument, printRows, renderTable } from './output.ts';
+import { note, plural, printDocument, printRows, renderTable } from './output.ts';
 import { problemColumns } from './problems.ts';
+import { workflowText, workflowTree } from './run-plan.ts';
 
 /** `centuria workflow`: what can be run. */
 export function registerWorkflow(program: Command, context: CliContext): void {
@@ -99,10 +100,7 @@ export async function lintWorkflows(
 function renderWorkflow(workflow: WorkflowDefinition, context: CliContext): string {
   const { colours, columns } = context.stdout;
   const inputs = Object.entries(workflow.inputs);
-  const parts = [
-    `${colours.bold(workflow.name)}: ${workflow.description}`,
-    `${workflow.mode}, at most ${workflow.maxParallel} at a time, ${formatDuration(workflow.timeoutMs)} at most`,
-  ];
+  const parts = [`${colours.bold(workflow.name)}: ${workflow.description}`, workflowText(workflow)];
   if (inputs.length > 0) {
     const table = renderTable(
       inputs,
@@ -117,28 +115,7 @@ function renderWorkflow(workflow: WorkflowDefinition, context: CliContext): stri
     );
     parts.push('', table.trimEnd());
   }
-  const table = renderTable(
-    workflow.tasks,
-    [
-      { title: 'TASK', cell: (row) => row.id },
-      { title: 'AGENT', cell: (row) => row.agent },
-      { title: 'AFTER', cell: (row) => [...row.needs, ...row.after].join(', '), cut: true },
-      {
-        title: 'LIMIT',
-        cell: (row) => (row.timeoutMs === undefined ? 'agent’s' : formatDuration(row.timeoutMs)),
-        align: 'right',
-      },
-      {
-        title: 'RETRIES',
-        cell: (row) => (row.retries === undefined ? 'agent’s' : String(row.retries)),
-        align: 'right',
-      },
-      { title: 'IF IT FAILS', cell: (row) => row.onFailure },
-    ],
-    columns,
-    colours.bold,
-  );
-  return [...parts, '', table].join('\n');
+  return [...parts, '', ...workflowTree(workflow, colours)].join('\n');
 }
 
 function defaultOf({ required, default: value }: InputSpec): string {

@@ -5,30 +5,20 @@ import type {
   AgentProblems,
   BridgeAgents,
   BridgeStatus,
-  EventPage,
   Health,
   InvocationAnswer,
   InvokeRequest,
   LoginLink,
-  RunPage,
-  StartRunRequest,
   SystemStatus,
   WorkflowList,
 } from '../api/api.ts';
-import type {
-  RunDetail,
-  RunEvent,
-  RunPlan,
-  RunStatus,
-  RunSummary,
-  WorkflowDefinition,
-} from '../coordination/coordination.ts';
-import { followRun, type FollowOptions } from './follow.ts';
+import type { WorkflowDefinition } from '../coordination/coordination.ts';
 import { identityClient } from './identity-client.ts';
-import { query } from './query.ts';
+import { runClient, type CallOptions, type StartOptions } from './run-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export type { FollowOptions } from './follow.ts';
+export type { CallOptions, RunFilter, StartOptions, WaitOptions } from './run-client.ts';
 export type {
   PageOptions,
   PrincipalFilter,
@@ -43,16 +33,6 @@ export {
   type LoginTokens,
 } from './device-login.ts';
 export type ClientOptions = TransportOptions;
-
-export interface StartOptions {
-  /** Two starts with the same key give the same run; 1 to 255 printable characters. */
-  readonly idempotencyKey?: string;
-  readonly signal?: AbortSignal;
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-}
 
 /**
  * A client of the bridge at `baseUrl`. Every failure is an AppError: with the code of the server's
@@ -89,53 +69,9 @@ export function createClient(options: ClientOptions) {
     workflow: (name: string, call?: CallOptions) =>
       get<WorkflowDefinition>(`/api/v1/workflows/${encodeURIComponent(name)}`, call),
 
-    /** What a run would do; nothing is started. */
-    planRun: (body: StartRunRequest, call?: CallOptions) =>
-      post<RunPlan>('/api/v1/runs?plan=true', body, call),
-    startRun: (body: StartRunRequest, call: StartOptions = {}) =>
-      post<RunSummary>('/api/v1/runs', body, call),
-    /** One page, newest first; `limit` 1 to 500, default 50. */
-    runs: (filter: RunFilter = {}, call?: CallOptions) =>
-      get<RunPage>(`/api/v1/runs${query({ ...filter })}`, call),
-    run: (id: string, call?: CallOptions) => get<RunDetail>(runPath(id), call),
-    /** One page of events with seq > `after`; `limit` 1 to 1,000, default 200. */
-    events: (id: string, page: { after?: number; limit?: number } = {}, call?: CallOptions) =>
-      get<EventPage>(`${runPath(id)}/events${query(page)}`, call),
-    cancelRun: (id: string, reason?: string, call?: CallOptions) =>
-      post<RunSummary>(`${runPath(id)}/cancel`, reason === undefined ? {} : { reason }, call),
-    retryRun: (id: string, call?: CallOptions) =>
-      post<RunSummary>(`${runPath(id)}/retry`, undefined, call),
-
-    /** The run when it has ended. Rejects with the signal's reason. */
-    async waitForRun(id: string, call: CallOptions = {}): Promise<RunDetail> {
-      for (;;) {
-        call.signal?.throwIfAborted();
-        const now = await get<RunDetail>(`${runPath(id)}/wait?timeoutSeconds=60`, call);
-        if (hasEnded(now)) return now;
-      }
-    },
-
+    ...runClient((method, path, body, call) => request(method, path, body, call), open),
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
-
-    /** Events of a run as they are appended, each once, until it ends; goes on after a cut connection. */
-    follow: (id: string, follow: FollowOptions = {}): AsyncIterable<RunEvent> =>
-      followRun(open, `${runPath(id)}/events`, follow),
   };
 }
 
 export type Client = ReturnType<typeof createClient>;
-
-export interface RunFilter {
-  readonly status?: RunStatus;
-  readonly workflow?: string;
-  readonly limit?: number;
-  readonly cursor?: string;
-}
-
-function runPath(id: string): string {
-  return `/api/v1/runs/${encodeURIComponent(id)}`;
-}
-
-function hasEnded({ status }: Pick<RunDetail, 'status'>): boolean {
-  return status === 'completed' || status === 'failed' || status === 'cancelled';
-}

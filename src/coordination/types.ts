@@ -89,6 +89,8 @@ export interface RunDetail extends RunSummary {
   readonly output?: unknown;
   /** Of a workflow that votes or races itself. */
   readonly verdict?: Verdict;
+  /** Of a workflow that is a pipeline itself and has begun: its items. */
+  readonly items?: number;
   /** What a person has to answer before it goes on. */
   readonly questions: readonly Question[];
   /** What all attempts have used together. */

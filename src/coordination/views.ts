@@ -65,6 +65,7 @@ export function detailView(
 ): RunDetail {
   const budget = limitsOf(definition, state);
   const { spent } = state;
+  const stream = state.tasks.get('')?.stream;
   return {
     ...summaryView(row),
     tasks: countTasks(state),
@@ -74,6 +75,7 @@ export function detailView(
     taskList: taskViews(state),
     ...(state.status === 'completed' ? { output: state.output } : {}),
     ...(state.verdict === undefined ? {} : { verdict: state.verdict }),
+    ...(stream === undefined ? {} : { items: stream.items.length }),
     questions: openQuestions(state),
     spent: { wallMs: spent.ms, tokens: spent.tokens, microUsd: spent.microUsd },
     ...(budget === undefined ? {} : { budget }),

@@ -69,8 +69,16 @@ const byPermission: Readonly<Record<string, Group>> = {
   'agents.execute': { may: workers, operations: 'invokeAgent' },
   'workflows.read': { may: readers, operations: 'listWorkflows getWorkflow' },
   'workflows.execute': { may: workers, operations: 'startRun' },
-  'runs.read': { may: readers, operations: 'listRuns getRun listRunEvents waitForRun' },
-  'runs.write': { may: workers, operations: 'cancelRun retryRun' },
+  'runs.read': {
+    may: readers,
+    operations: 'listRuns getRun listRunEvents waitForRun listQuestions getUndoPlan',
+  },
+  'runs.write': {
+    may: workers,
+    operations: 'pauseRun resumeRun cancelRun retryRun forkRun signalRun',
+  },
+  'runs.approve': { may: administrators, operations: 'answerRun' },
+  'runs.undo': { may: ['system', 'admin', 'owner'], operations: 'undoRun' },
   'status.read': { may: readers, operations: 'getBridgeStatus getSystemStatus' },
   monitor: { may: watchers, operations: 'getSecurityMetrics' },
   'audit.read': { may: watchers, operations: 'listSecurityEvents' },
