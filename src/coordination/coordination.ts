@@ -11,6 +11,16 @@ import type { Coordination, RunStatus } from './types.ts';
 import { Worker } from './worker.ts';
 
 export type * from './types.ts';
+export {
+  breakerKey,
+  breakerOutcome,
+  openBreakers,
+  type Admission,
+  type BreakerLimits,
+  type BreakerOutcome,
+  type BreakerView,
+  type Breakers,
+} from './breakers.ts';
 export { runFolder } from './run-folder.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowSchema } from './workflow.ts';
