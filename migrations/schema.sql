@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 f784e0d9fb5b61c537d7a1ccd42d565522e61061faac4ba89fced3298582f181.
+-- Of sources with SHA-256 52b0bcae0dbfa54a6b900307a2583f0fc1607c498f1c6e06212cbfb34ab6e089.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -228,6 +228,88 @@ create table authorization_codes (
 );
 CREATE INDEX authorization_codes_by_expiry ON public.authorization_codes USING btree (expires_at);
 CREATE INDEX authorization_codes_by_user ON public.authorization_codes USING btree (user_id);
+
+create table breakers (
+  key text not null,
+  state text default 'closed'::text not null,
+  calls text[] default '{}'::text[] not null,
+  calls_at timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+  open_until timestamp with time zone,
+  successes smallint default 0 not null,
+  openings bigint default 0 not null,
+  last_failure_at timestamp with time zone,
+  last_failure_code text,
+  changed_at timestamp with time zone default now() not null,
+  reset_at timestamp with time zone,
+  reset_by text,
+  constraint breakers_pkey PRIMARY KEY (key),
+  constraint breakers_check CHECK ((cardinality(calls) = cardinality(calls_at))),
+  constraint breakers_check1 CHECK (((state = 'open'::text) = (open_until IS NOT NULL))),
+  constraint breakers_key_check CHECK (((key ~ '^(agent|model|tool):'::text) AND ((length(key) >= 6) AND (length(key) <= 220)))),
+  constraint breakers_state_check CHECK ((state = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text])))
+);
+CREATE INDEX breakers_not_closed ON public.breakers USING btree (key) WHERE (state <> 'closed'::text);
+
+create table budget_reservations (
+  attempt_id uuid not null,
+  budget text not null,
+  run_id uuid not null,
+  agent text not null,
+  micro_usd bigint not null,
+  tokens bigint not null,
+  ms bigint not null,
+  reserved_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  constraint budget_reservations_pkey PRIMARY KEY (attempt_id, budget),
+  constraint budget_reservations_budget_fkey FOREIGN KEY (budget) REFERENCES budgets(name) ON DELETE CASCADE,
+  constraint budget_reservations_micro_usd_check CHECK ((micro_usd >= 0)),
+  constraint budget_reservations_ms_check CHECK ((ms >= 0)),
+  constraint budget_reservations_tokens_check CHECK ((tokens >= 0))
+);
+CREATE INDEX budget_reservations_by_budget ON public.budget_reservations USING btree (budget, expires_at);
+CREATE INDEX budget_reservations_by_end ON public.budget_reservations USING btree (expires_at);
+
+create table budget_use (
+  budget text not null,
+  period_start timestamp with time zone not null,
+  run_id uuid not null,
+  agent text not null,
+  micro_usd bigint default 0 not null,
+  tokens bigint default 0 not null,
+  ms bigint default 0 not null,
+  calls integer default 0 not null,
+  unknown_calls integer default 0 not null,
+  last_at timestamp with time zone default now() not null,
+  constraint budget_use_pkey PRIMARY KEY (budget, period_start, run_id, agent),
+  constraint budget_use_budget_fkey FOREIGN KEY (budget) REFERENCES budgets(name) ON DELETE CASCADE
+);
+CREATE INDEX budget_use_by_age ON public.budget_use USING btree (last_at);
+
+create table budgets (
+  name text not null,
+  period text not null,
+  limit_micro_usd bigint,
+  limit_tokens bigint,
+  limit_ms bigint,
+  limit_concurrency integer,
+  period_start timestamp with time zone not null,
+  spent_micro_usd bigint default 0 not null,
+  spent_tokens bigint default 0 not null,
+  spent_ms bigint default 0 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  updated_by text,
+  constraint budgets_pkey PRIMARY KEY (name),
+  constraint budgets_limit_concurrency_check CHECK (((limit_concurrency >= 0) AND (limit_concurrency <= 1000000))),
+  constraint budgets_limit_micro_usd_check CHECK (((limit_micro_usd >= 0) AND (limit_micro_usd <= '1000000000000000'::bigint))),
+  constraint budgets_limit_ms_check CHECK (((limit_ms >= 0) AND (limit_ms <= '1000000000000000'::bigint))),
+  constraint budgets_limit_tokens_check CHECK (((limit_tokens >= 0) AND (limit_tokens <= '1000000000000000'::bigint))),
+  constraint budgets_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+  constraint budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text, 'forever'::text]))),
+  constraint budgets_spent_micro_usd_check CHECK ((spent_micro_usd >= 0)),
+  constraint budgets_spent_ms_check CHECK ((spent_ms >= 0)),
+  constraint budgets_spent_tokens_check CHECK ((spent_tokens >= 0))
+);
 
 create table device_codes (
   device_code_hash bytea not null,

@@ -14,6 +14,16 @@ export type * from './definition.ts';
 export type * from './events.ts';
 export type * from './types.ts';
 export { allTasks, isAgentTask, isApprovalTask, isGroupTask } from './definition.ts';
+export {
+  breakerKey,
+  breakerOutcome,
+  openBreakers,
+  type Admission,
+  type BreakerLimits,
+  type BreakerOutcome,
+  type BreakerView,
+  type Breakers,
+} from './breakers.ts';
 export { runFolder } from './run-folder.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowFileSchema, type KnownAgents } from './workflow.ts';
