@@ -11,7 +11,9 @@ import type { Coordination, RunStatus } from './types.ts';
 import { Worker } from './worker.ts';
 
 export type * from './types.ts';
+export type * from './schedule-types.ts';
 export { runFolder } from './run-folder.ts';
+export { openSchedules } from './schedules.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowSchema } from './workflow.ts';
 
