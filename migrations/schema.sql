@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 52b0bcae0dbfa54a6b900307a2583f0fc1607c498f1c6e06212cbfb34ab6e089.
+-- Of sources with SHA-256 f6d8c70eae1fee2a428118bb5ae7668ab986b184214c4c7d3d417d9acd7bdc44.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -335,6 +335,13 @@ create table device_codes (
 CREATE INDEX device_codes_by_expiry ON public.device_codes USING btree (expires_at);
 CREATE INDEX device_codes_by_user ON public.device_codes USING btree (user_id);
 
+create table dismissed_failures (
+  fingerprint text not null,
+  dismissed_at timestamp with time zone default now() not null,
+  dismissed_by text not null,
+  constraint dismissed_failures_pkey PRIMARY KEY (fingerprint)
+);
+
 create table identity_changes (
   change_id bigint generated always as identity not null,
   transaction_id xid8 default pg_current_xact_id() not null,
@@ -552,12 +559,67 @@ create table runs (
   constraint runs_status_check CHECK ((status = ANY (ARRAY['created'::text, 'queued'::text, 'running'::text, 'paused'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text, 'recovering'::text]))),
   constraint runs_undo_check CHECK ((undo = ANY (ARRAY['requested'::text, 'undone'::text, 'failed'::text])))
 ) partition by RANGE (run_id);
-CREATE INDEX runs_by_fingerprint ON ONLY public.runs USING btree (fingerprint, run_id DESC) WHERE (fingerprint IS NOT NULL);
+CREATE INDEX runs_by_fingerprint ON ONLY public.runs USING btree (fingerprint, finished_at DESC, run_id DESC) WHERE ((status = 'failed'::text) AND (fingerprint IS NOT NULL));
 CREATE INDEX runs_by_status ON ONLY public.runs USING btree (status, run_id DESC);
 CREATE INDEX runs_by_workflow ON ONLY public.runs USING btree (workflow, run_id DESC);
 CREATE INDEX runs_due ON ONLY public.runs USING btree (wake_at) WHERE ((owner IS NULL) AND (finished_at IS NULL) AND (wake_at IS NOT NULL));
+CREATE INDEX runs_failed ON ONLY public.runs USING btree (finished_at DESC, run_id DESC) WHERE ((status = 'failed'::text) AND (fingerprint IS NOT NULL));
 CREATE INDEX runs_open_by_owner ON ONLY public.runs USING btree (owner) WHERE (finished_at IS NULL);
 CREATE INDEX runs_unowned ON ONLY public.runs USING btree (priority DESC, run_id) WHERE ((owner IS NULL) AND (finished_at IS NULL) AND (wake_at IS NULL));
+CREATE INDEX runs_without_fingerprint ON ONLY public.runs USING btree (run_id) WHERE ((status = 'failed'::text) AND (fingerprint IS NULL));
+
+create table schedule_fires (
+  schedule_id uuid not null,
+  fire_at timestamp with time zone not null,
+  by_hand boolean default false not null,
+  status text not null,
+  fires integer default 1 not null,
+  reason text,
+  error json,
+  run_id uuid,
+  ended boolean default false not null,
+  started_by text not null,
+  started_by_id text not null,
+  failed_tries integer default 0 not null,
+  try_at timestamp with time zone default now() not null,
+  cancel_asked_at timestamp with time zone,
+  recorded_at timestamp with time zone default now() not null,
+  constraint schedule_fires_pkey PRIMARY KEY (schedule_id, fire_at),
+  constraint schedule_fires_fires_check CHECK ((fires > 0)),
+  constraint schedule_fires_schedule_id_fkey FOREIGN KEY (schedule_id) REFERENCES schedules(schedule_id) ON DELETE CASCADE,
+  constraint schedule_fires_status_check CHECK ((status = ANY (ARRAY['starting'::text, 'started'::text, 'skipped'::text, 'failed'::text])))
+);
+CREATE INDEX schedule_fires_open ON public.schedule_fires USING btree (schedule_id, fire_at) WHERE ((status = 'starting'::text) OR ((status = 'started'::text) AND (NOT ended)));
+CREATE INDEX schedule_fires_starting ON public.schedule_fires USING btree (try_at) WHERE (status = 'starting'::text);
+
+create table schedules (
+  schedule_id uuid not null,
+  name text not null,
+  workflow text not null,
+  input json not null,
+  priority smallint,
+  cron text,
+  every_seconds integer,
+  timezone text default 'UTC'::text not null,
+  until_at timestamp with time zone,
+  missed text not null,
+  overlap text not null,
+  created_at timestamp with time zone default now() not null,
+  created_by text not null,
+  created_by_id text not null,
+  paused_at timestamp with time zone,
+  next_at timestamp with time zone,
+  problem json,
+  constraint schedules_pkey PRIMARY KEY (schedule_id),
+  constraint schedules_check CHECK (((cron IS NULL) <> (every_seconds IS NULL))),
+  constraint schedules_every_seconds_check CHECK ((every_seconds > 0)),
+  constraint schedules_missed_check CHECK ((missed = ANY (ARRAY['skip'::text, 'once'::text, 'all'::text]))),
+  constraint schedules_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+  constraint schedules_name_key UNIQUE (name),
+  constraint schedules_overlap_check CHECK ((overlap = ANY (ARRAY['allow'::text, 'skip'::text, 'cancel'::text]))),
+  constraint schedules_priority_check CHECK (((priority >= 1) AND (priority <= 100)))
+);
+CREATE INDEX schedules_due ON public.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
 
 create table schema_migrations (
   number integer not null,
@@ -702,6 +764,7 @@ create table workflow_definitions (
   name text not null,
   definition json not null,
   created_at timestamp with time zone default now() not null,
+  used_at timestamp with time zone,
   constraint workflow_definitions_pkey PRIMARY KEY (hash)
 );
 

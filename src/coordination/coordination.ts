@@ -24,7 +24,9 @@ export {
   type BreakerView,
   type Breakers,
 } from './breakers.ts';
+export type * from './schedule-types.ts';
 export { runFolder } from './run-folder.ts';
+export { openSchedules } from './schedules.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowFileSchema, type KnownAgents } from './workflow.ts';
 
