@@ -6,10 +6,12 @@ import { openRegistry, type AgentRegistry } from './agents/agents.ts';
 import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
+  openBreakers,
   openCoordination,
   type Coordination,
   type CoordinationPart,
 } from './coordination/coordination.ts';
+import { openWorkspaces } from './workspaces/workspaces.ts';
 import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
 import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
@@ -108,7 +110,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       watch: true,
     });
     closers.push(() => agents.close());
+    const breakers = await openBreakers({ database, clock, log });
+    closers.push(() => breakers.close());
     const part = await openCoordination({
+      breakers,
+      workspaces: openWorkspaces({ home, log, clock }),
       database,
       registry: agents,
       workflowFolders: workflowFolders(config, root),

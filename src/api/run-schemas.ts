@@ -175,12 +175,14 @@ export const undoPlanSchema = describes<UndoPlan>()(
           Type.Array(
             Type.Object({
               path: text,
-              action: oneOf<'restore' | 'delete' | 'recreate' | 'conflict'>([
+              action: oneOf<'restore' | 'delete' | 'recreate' | 'conflict' | 'left'>([
                 'restore',
                 'delete',
                 'recreate',
                 'conflict',
+                'left',
               ]),
+              reason: maybe(text),
             }),
           ),
         ),

@@ -14,14 +14,15 @@ import {
   type Log,
 } from '../base/base.ts';
 import type { AgentTask, WorkflowDefinition } from './definition.ts';
-import type { EventBody, Usage, WorkspaceChange, WorkspaceMark } from './events.ts';
+import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
+import type { EventBody, Usage } from './events.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf } from './shape.ts';
 import type { RunState } from './state.ts';
 
 /** Asked before every call: breakers and budgets that runs share. */
-export interface Admission {
+export interface CallGate {
   /** Undefined when the call may begin; else why not, and when to ask again, where time helps. */
   ask(call: Call): Promise<{ readonly error: ErrorRecord; readonly retryAt?: Date } | undefined>;
   /** Called once for each call that was let in. `last`: no further attempt of the task follows. */
@@ -43,31 +44,14 @@ export interface CallEnd {
   readonly usage: Usage | undefined;
 }
 
-/** Folders that agents may change: fixed before an attempt, and after it. */
-export interface AttemptWorkspaces {
-  begin(request: {
-    readonly runId: string;
-    readonly task: string;
-    readonly attemptId: string;
-    readonly folder: string;
-    readonly kind: 'worktree' | 'snapshot';
-    readonly previous?: WorkspaceMark;
-    readonly signal: AbortSignal;
-  }): Promise<WorkspaceMark>;
-  finish(
-    mark: WorkspaceMark,
-    ids: { readonly runId: string; readonly task: string; readonly attemptId: string },
-  ): Promise<WorkspaceChange>;
-}
-
 export interface AttemptContext {
   readonly registry: AgentRegistry;
   readonly home: string;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  readonly admission?: Admission;
-  readonly workspaces?: AttemptWorkspaces;
+  readonly gate?: CallGate;
+  readonly workspaces?: Workspaces;
 }
 
 export interface AttemptRequest {
@@ -191,7 +175,7 @@ class Attempt {
   /** Asks for permission; an event when the attempt may not begin now. */
   async #admit(agent: AgentDefinition): Promise<EventBody | undefined> {
     const { context, runId, definition, path, attemptId, task } = this.#request;
-    if (context.admission === undefined) return undefined;
+    if (context.gate === undefined) return undefined;
     const call: Call = {
       attemptId,
       runId,
@@ -199,7 +183,7 @@ class Attempt {
       budgets: definition.budgets ?? [],
       estimate: { ms: task.timeoutMs ?? agent.timeoutMs, ...task.budget },
     };
-    const refusal = await context.admission.ask(call);
+    const refusal = await context.gate.ask(call);
     if (refusal === undefined) {
       this.#call = call;
       return undefined;
@@ -289,11 +273,14 @@ class Attempt {
   }
 
   async #finishWorkspace(): Promise<void> {
-    const { context, runId, path, attemptId, record } = this.#request;
+    const { context, path, record } = this.#request;
     const mark = this.#mark;
     this.#mark = undefined;
     if (mark === undefined || context.workspaces === undefined) return;
-    const change = await context.workspaces.finish(mark, { runId, task: path, attemptId });
+    const change = await context.workspaces.finish(mark).catch(async (error: unknown) => {
+      await context.workspaces?.release(mark);
+      throw error;
+    });
     await record({ type: 'workspace.changed', task: path, change });
   }
 
@@ -310,9 +297,9 @@ class Attempt {
         'a folder was not looked at again',
       );
     }
-    if (call === undefined || context.admission === undefined) return;
+    if (call === undefined || context.gate === undefined) return;
     try {
-      await context.admission.done(call, end);
+      await context.gate.done(call, end);
     } catch (error) {
       context.log.warn({ error: toAppError(error), task: path }, 'a call was not settled');
     }

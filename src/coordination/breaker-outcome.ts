@@ -16,6 +16,7 @@ const calleeFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'agent_output_invalid',
   'agent_output_too_large',
   'agent_memory_exceeded',
+  'agent_stalled',
 ]);
 
 /** What a circuit breaker makes of a call's end; without an error the call succeeded. */

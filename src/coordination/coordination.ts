@@ -3,6 +3,9 @@ import { availableParallelism } from 'node:os';
 import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import type { Workspaces } from '../workspaces/workspaces.ts';
+import type { Breakers } from './breakers.ts';
+import { createCallGate } from './call-gate.ts';
 import { ensurePartitions } from './partitions.ts';
 import { anyRun, countOpenRuns } from './queries.ts';
 import { RunFeed } from './run-feed.ts';
@@ -46,6 +49,10 @@ export interface CoordinationOptions {
   readonly concurrency: number;
   /** Runs that the worker holds at the same time. */
   readonly maxRuns?: number;
+  /** Asked before every call of an agent; absent: every call is let in. */
+  readonly breakers?: Breakers;
+  /** Folders that agents may change; absent: tasks that name one fail. */
+  readonly workspaces?: Workspaces;
 }
 
 export interface CoordinationPart {
@@ -98,6 +105,7 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
 
 function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
   const { database, registry, home, clock, log, leaseMs, concurrency } = options;
+  const { breakers, workspaces } = options;
   return new Worker({
     database,
     registry,
@@ -109,5 +117,7 @@ function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
     concurrency: concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : concurrency,
     maxRuns: options.maxRuns ?? 10_000,
     feed,
+    ...(breakers === undefined ? {} : { gate: createCallGate({ breakers }) }),
+    ...(workspaces === undefined ? {} : { workspaces }),
   });
 }

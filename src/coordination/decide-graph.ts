@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../base/base.ts';
-import { childPath, type Ended, type Standing, type Walk } from './decide.ts';
+import { childPath, failureOf, type Ended, type Standing, type Walk } from './walk.ts';
 import type { Group, TaskSpec } from './definition.ts';
 import { nameOf } from './shape.ts';
 import { taskEnded, type TaskState } from './state.ts';
@@ -9,10 +9,10 @@ export function decideGraph(walk: Walk, path: string, group: Group): Standing {
   const facts = walk.facts.length;
   skipLost(walk, path, group);
   // What was skipped may have failed the group, or freed who only waits for an end: look again first.
-  if (walk.facts.length > facts) return { running: runningIn(walk, path) };
+  if (walk.facts.length > facts) return { running: walk.runningIn(path) };
   const failing = failureIn(walk, path, group);
   if (failing !== undefined) {
-    const running = runningIn(walk, path);
+    const running = walk.runningIn(path);
     return running === 0
       ? { ended: { outcome: 'failed', error: failing }, running }
       : { failing, running };
@@ -69,39 +69,9 @@ function failureIn(walk: Walk, path: string, group: Group): ErrorRecord | undefi
 }
 
 function isBefore(a: TaskState, b: TaskState): boolean {
-  const atMs = (task: TaskState): number => task.finishedAtMs ?? Infinity;
-  if (atMs(a) !== atMs(b)) return atMs(a) < atMs(b);
+  const [aMs, bMs] = [a.finishedAtMs ?? Infinity, b.finishedAtMs ?? Infinity];
+  if (aMs !== bMs) return aMs < bMs;
   return a.status === 'failed' && b.status !== 'failed';
-}
-
-/** The error of a task as that of the group it stands in. */
-export function failureOf(
-  task: string,
-  error: ErrorRecord | undefined,
-  reason: string | undefined,
-): ErrorRecord {
-  if (error !== undefined) {
-    // The innermost task is named once, however many groups it passes through.
-    if (error.details?.['task'] !== undefined) return error;
-    return {
-      ...error,
-      message: `task ${task}: ${error.message}`,
-      details: { ...error.details, task },
-    };
-  }
-  return {
-    code: 'dependency_failed',
-    message: `task ${task} was skipped: ${reason ?? 'unknown'}`,
-    retryable: false,
-    details: { task },
-  };
-}
-
-export function runningIn(walk: Walk, path: string): number {
-  if (path === '') return walk.state.running.size;
-  let running = 0;
-  for (const each of walk.state.running.keys()) if (each.startsWith(`${path}/`)) running += 1;
-  return running;
 }
 
 function outcomeOf(walk: Walk, path: string, group: Group): Ended {

@@ -1,6 +1,5 @@
 import type { ErrorRecord } from '../base/base.ts';
-import { childPath, type Standing, type Walk } from './decide.ts';
-import { runningIn } from './decide-graph.ts';
+import { childPath, type Standing, type Walk } from './walk.ts';
 import type { Group, Race, TaskSpec } from './definition.ts';
 import { fitProblem } from './fit.ts';
 import { taskEnded, type TaskState } from './state.ts';
@@ -26,7 +25,7 @@ export function decideRace(walk: Walk, path: string, group: Group): Standing {
     if (judged === 'accepted') {
       const verdict = { mode: 'competitive', winner: racer.path, refused } as const;
       const output = racer.own?.output;
-      const running = runningIn(walk, path);
+      const running = walk.runningIn(path);
       return { ended: { outcome: 'completed', output, verdict }, running };
     }
     if (judged === 'open') verifying += 1;
@@ -59,7 +58,7 @@ export function decideRace(walk: Walk, path: string, group: Group): Standing {
       running: 0,
     };
   }
-  return { running: runningIn(walk, path) };
+  return { running: walk.runningIn(path) };
 }
 
 function startNext(

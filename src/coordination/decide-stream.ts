@@ -1,5 +1,4 @@
-import { childPath, type Standing, type Walk } from './decide.ts';
-import { failureOf, runningIn } from './decide-graph.ts';
+import { childPath, failureOf, type Standing, type Walk } from './walk.ts';
 import type { Group, TaskSpec } from './definition.ts';
 import { taskEnded } from './state.ts';
 import type { Stream } from './stream.ts';
@@ -14,7 +13,7 @@ export function decideStream(walk: Walk, path: string, group: Group): Standing {
   if (stream === undefined || group.stream === undefined) return { running: 0 };
   const failing = failedStage(walk, path, group, stream);
   if (failing !== undefined) {
-    const running = runningIn(walk, path);
+    const running = walk.runningIn(path);
     if (running > 0) return { failing, running };
     return { ended: { outcome: 'failed', error: failing, verdict: verdictOf(stream) }, running };
   }

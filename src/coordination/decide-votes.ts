@@ -1,6 +1,5 @@
 import type { ErrorRecord } from '../base/base.ts';
-import { childPath, type Ended, type Standing, type Walk } from './decide.ts';
-import { runningIn } from './decide-graph.ts';
+import { childPath, type Ended, type Standing, type Walk } from './walk.ts';
 import type { Group, Voting } from './definition.ts';
 import { nameOf } from './shape.ts';
 import { taskEnded } from './state.ts';
@@ -26,7 +25,7 @@ export function decideVotes(walk: Walk, path: string, group: Group): Standing {
   );
   const cast = ballots.filter((ballot) => ballot.cast !== undefined).length;
   if (cast + open.length < voting.quorum) {
-    const running = runningIn(walk, path);
+    const running = walk.runningIn(path);
     const error: ErrorRecord = {
       code: 'quorum_missed',
       message: `${path || 'the workflow'}: ${cast} of ${ballots.length} answered, ${voting.quorum} are needed`,

@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { failure, Log, workflow } from '../../test/support/decision-log.ts';
 import type { EventBody } from './events.ts';
-import { applyEvent, newRunState, runEnded, taskEnded } from './state.ts';
+import { applyEvent } from './projection.ts';
+import { newRunState, runEnded, taskEnded } from './state.ts';
 
 test('a task that needs a failed one is skipped, and the run is failed, never completed', () => {
   const log = new Log(workflow([{}, { needs: ['t0'] }]));

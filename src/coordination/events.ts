@@ -1,25 +1,9 @@
 /** The events of a run: all that is known of it is read from them. */
 import type { ErrorRecord } from '../base/base.ts';
+import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import type { Amounts } from './definition.ts';
 
-/** All that is needed to put a folder back: known before an agent may change it. */
-export interface WorkspaceMark {
-  readonly kind: 'worktree' | 'snapshot';
-  /** What the task named, absolute. */
-  readonly folder: string;
-  /** Where the agent works. */
-  readonly path: string;
-  /** The state before. */
-  readonly before: string;
-  readonly host: string;
-}
-
-export interface WorkspaceChange extends WorkspaceMark {
-  readonly after: string;
-  readonly added: number;
-  readonly changed: number;
-  readonly removed: number;
-}
+export type { WorkspaceChange, WorkspaceMark };
 
 /** What one attempt used. */
 export interface Usage {

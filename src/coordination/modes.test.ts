@@ -191,17 +191,18 @@ test('an arbiter is not asked when there is agreement', () => {
   expect(log.statusOf('g/arbiter')).toBe('skipped');
 });
 
+function ask(): Log {
+  const log = begun(
+    around({ mode: 'consensus', tasks: members, voting: voting({ arbiter: 'person' }) }),
+  );
+  startAll(log);
+  for (const { id } of members) log.succeed(id, id);
+  expect(log.starts()).toEqual([]);
+  expect(log.state.questions.get('g?tie')?.question.choices).toHaveLength(3);
+  return log;
+}
+
 test('without agreement a person may choose, or take none', () => {
-  const ask = () => {
-    const log = begun(
-      around({ mode: 'consensus', tasks: members, voting: voting({ arbiter: 'person' }) }),
-    );
-    startAll(log);
-    for (const { id } of members) log.succeed(id, id);
-    expect(log.starts()).toEqual([]);
-    expect(log.state.questions.get('g?tie')?.question.choices).toHaveLength(3);
-    return log;
-  };
   const chosen = ask();
   const answer = { decision: 'approve', choice: 1, by: 'ann' } as const;
   chosen.append({ type: 'question.answered', question: 'g?tie', answer, signalId: 's' });
@@ -219,11 +220,14 @@ test('without agreement a person may choose, or take none', () => {
   expect(none.state.error?.code).toBe('no_consensus');
 });
 
+function at(line: number, message: string) {
+  return { file: 'x.ts', line, message };
+}
+
 test('lists are voted on element by element where that is asked for', () => {
   const judge = { kind: 'elements', fields: ['file', 'line'] } as const;
   const log = begun(around({ mode: 'consensus', tasks: members, voting: voting({ judge }) }));
   startAll(log);
-  const at = (line: number, message: string) => ({ file: 'x.ts', line, message });
   log.succeed('g/a', [at(1, 'unused'), at(2, 'shadow')]);
   log.succeed('g/b', [at(1, 'never used'), at(1, 'said twice')]);
   log.succeed('g/c', [at(3, 'alone')]);
@@ -427,18 +431,20 @@ test('a workflow may be a pipeline, a vote or a race itself', () => {
   expect(vote.settle().end).toMatchObject({ outcome: 'completed', output: 1 });
 });
 
+function approval(timeoutMs?: number) {
+  return workflow([], {
+    tasks: [
+      {
+        ...base('ok'),
+        approval: { prompt: 'Deploy ${inputs.what}?' },
+        ...(timeoutMs && { timeoutMs }),
+      },
+      task({ id: 'behind', needs: ['ok'] }),
+    ],
+  });
+}
+
 test('an approval waits for a person: yes goes on, no fails, and time runs out', () => {
-  const approval = (timeoutMs?: number) =>
-    workflow([], {
-      tasks: [
-        {
-          ...base('ok'),
-          approval: { prompt: 'Deploy ${inputs.what}?' },
-          ...(timeoutMs && { timeoutMs }),
-        },
-        task({ id: 'behind', needs: ['ok'] }),
-      ],
-    });
   const yes = new Log(approval());
   yes.state.input = { what: 'it' };
   yes.settle();
@@ -474,8 +480,11 @@ test('an approval waits for a person: yes goes on, no fails, and time runs out',
   expect(late.state.error?.code).toBe('timeout');
 });
 
+function wait(id: string): TaskSpec {
+  return { ...base(id), wait: { signal: 'go' } };
+}
+
 test('a signal is taken once, by one wait, also when it came before anybody waited', () => {
-  const wait = (id: string): TaskSpec => ({ ...base(id), wait: { signal: 'go' } });
   const log = new Log(workflow([], { tasks: [wait('one'), wait('two')] }));
   log.append({ type: 'signal.received', name: 'go', data: { n: 1 }, signalId: 's' });
   log.settle();

@@ -1,6 +1,7 @@
 import { AppError, errorRecord, expand, newId } from '../base/base.ts';
 import { runAttempt, type AttemptContext } from './attempt.ts';
-import { decide, type Decision, type Expressions, type Start } from './decide.ts';
+import { decide } from './decide.ts';
+import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append, EventLog } from './event-log.ts';
 import type { EventBody, RunEvent } from './events.ts';
@@ -11,8 +12,8 @@ import { outputScope, scopeOf } from './scope.ts';
 import { parentOf } from './shape.ts';
 import { answerTo } from './signals.ts';
 import type { Slots } from './slots.ts';
+import { applyEvent } from './projection.ts';
 import {
-  applyEvent,
   countTasks,
   newRunState,
   openQuestions,
@@ -23,7 +24,7 @@ import {
 import { undoEffects, type UndoContext } from './undo.ts';
 
 /** What a driver stands on; the same for all runs of a worker. */
-export interface DriverContext extends UndoContext, Omit<AttemptContext, 'workspaces'> {
+export interface DriverContext extends UndoContext, AttemptContext {
   readonly worker: string;
   readonly eventLog: EventLog;
   readonly slots: Slots;
@@ -187,7 +188,7 @@ export class RunDriver {
       );
     }
     this.#record({ type: 'run.claimed', worker: this.#context.worker, takeover });
-    for (const path of [...state.running.keys()]) {
+    for (const path of Array.from(state.running.keys())) {
       const task = state.tasks.get(path);
       if (task === undefined) continue;
       const attempt = task.attempts;

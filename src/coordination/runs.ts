@@ -13,7 +13,8 @@ import * as queries from './queries.ts';
 import type { CreateColumns, RunRow, SignalBody, SignalKind } from './queries.ts';
 import { standingOn } from './rerun.ts';
 import type { RunFeed } from './run-feed.ts';
-import { openQuestions, projectRun, runEnded, type RunState } from './state.ts';
+import { projectRun } from './projection.ts';
+import { openQuestions, runEnded, type RunState } from './state.ts';
 import type {
   Coordination,
   Page,
@@ -24,7 +25,8 @@ import type {
   StartRun,
   UndoPlan,
 } from './types.ts';
-import { planUndo, type UndoWorkspaces } from './undo.ts';
+import type { Workspaces } from '../workspaces/workspaces.ts';
+import { planUndo } from './undo.ts';
 import { detailView, eventViews, shownEvent, summaryView } from './views.ts';
 import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
 import { definitionHash } from './workflow.ts';
@@ -38,7 +40,7 @@ export interface RunsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly feed: RunFeed;
-  readonly workspaces?: UndoWorkspaces;
+  readonly workspaces?: Workspaces;
 }
 
 /**

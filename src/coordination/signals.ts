@@ -11,13 +11,16 @@ export interface Reply {
   readonly now: boolean;
 }
 
+function tell(...events: EventBody[]): Reply {
+  return { events, now: false };
+}
+
 /** A request that does not fit the run any more is answered by nothing: it is only taken away. */
 export function answerTo(signal: SignalRow, state: RunState): Reply {
   const { body, signal_id: signalId } = signal;
   const by = body.by === undefined ? {} : { by: body.by };
   const hasEnded = runEnded(state.status);
   const nothing: Reply = { events: [], now: false };
-  const tell = (...events: EventBody[]): Reply => ({ events, now: false });
   const reason = body.reason ?? 'no reason given';
   switch (signal.kind) {
     case 'cancel':

@@ -1,36 +1,13 @@
 /** How the events of a task change the state of its run. */
+import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import { isAgentTask } from './definition.ts';
 import type { Amounts } from './definition.ts';
-import type { RunEvent, TaskEventBody, Usage, WorkspaceChange, WorkspaceMark } from './events.ts';
+import type { RunEvent, TaskEventBody, Usage } from './events.ts';
 import { itemOf, join, nameOf, parentOf, templateOf, type Node } from './shape.ts';
-import { corrupt, taskEnded, type RunState, type TaskState } from './state.ts';
+import { corrupt, newTaskState, taskEnded, type RunState, type TaskState } from './state.ts';
 import { letIn, newStream, passStage } from './stream.ts';
 
 type Event = Pick<RunEvent, 'seq' | 'body'>;
-
-export function newTaskState(id: string): TaskState {
-  return {
-    id,
-    status: 'created',
-    attempts: 0,
-    failures: 0,
-    abandoned: 0,
-    attemptId: undefined,
-    startedAtMs: undefined,
-    finishedAtMs: undefined,
-    retryAtMs: undefined,
-    dueAtMs: undefined,
-    output: undefined,
-    usage: undefined,
-    error: undefined,
-    reason: undefined,
-    progress: undefined,
-    partial: undefined,
-    verdict: undefined,
-    stream: undefined,
-    mark: undefined,
-  };
-}
 
 /** Makes a task new again; its attempts go on being counted. An item's own task is forgotten until it begins. */
 export function removeTask(state: RunState, path: string, atMs: number): void {

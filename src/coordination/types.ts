@@ -141,13 +141,16 @@ export interface RunPlan {
 export interface UndoPlan {
   readonly runId: string;
   readonly effects: readonly {
+    /** Of a folder: the tasks that changed it, newest first. */
     readonly task: string;
     readonly how: 'workspace' | 'compensation' | 'impossible' | 'done';
     /** For people: what would be restored, which agent would be called, or why it can't be undone. */
     readonly summary: string;
     readonly files?: readonly {
       readonly path: string;
-      readonly action: 'restore' | 'delete' | 'recreate' | 'conflict';
+      /** `conflict`: changed by somebody else since. `left`: changed, and does not come back. */
+      readonly action: 'restore' | 'delete' | 'recreate' | 'conflict' | 'left';
+      readonly reason?: string;
     }[];
   }[];
   /** Whether something stands in the way that only `force` overwrites. */

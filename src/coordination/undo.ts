@@ -1,12 +1,21 @@
-/** Undoing what a run has done to the world: newest first, each effect once. */
+/** Undoing what a run has done to the world: first what it did outside, newest first, then its folders. */
 import type { AgentRegistry } from '../agents/agents.ts';
-import { AppError, errorRecord, expand, newId, retry, type Clock, type Log } from '../base/base.ts';
-import type { AttemptWorkspaces } from './attempt.ts';
+import {
+  AppError,
+  errorRecord,
+  expand,
+  newId,
+  retry,
+  type Clock,
+  type ErrorRecord,
+  type Log,
+} from '../base/base.ts';
+import type { FolderPlan, WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import { isAgentTask, type WorkflowDefinition } from './definition.ts';
-import type { EventBody, WorkspaceChange, WorkspaceMark } from './events.ts';
+import type { EventBody } from './events.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf } from './shape.ts';
-import type { Effect, RunState } from './state.ts';
+import type { RunState } from './state.ts';
 import type { UndoPlan } from './types.ts';
 
 export interface UndoContext {
@@ -15,25 +24,7 @@ export interface UndoContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  readonly workspaces?: AttemptWorkspaces & UndoWorkspaces;
-}
-
-/** One file that undoing would touch, or leave. */
-export interface UndoneFile {
-  readonly path: string;
-  readonly action: 'restore' | 'delete' | 'recreate' | 'conflict';
-}
-
-export interface UndoWorkspaces {
-  /** What undoing these, newest first, would do: nothing is touched. */
-  plan(marks: readonly (WorkspaceMark | WorkspaceChange)[]): Promise<{
-    readonly files: readonly UndoneFile[];
-    readonly summary: string;
-  }>;
-  undo(
-    marks: readonly (WorkspaceMark | WorkspaceChange)[],
-    options: { readonly force: boolean; readonly signal: AbortSignal },
-  ): Promise<{ readonly conflicts: readonly string[]; readonly summary: string }>;
+  readonly workspaces?: Workspaces;
 }
 
 export interface UndoRequest {
@@ -52,45 +43,92 @@ export interface UndoRequest {
  * deed and its event it is undone again, with the same idempotency key.
  */
 export async function undoEffects(request: UndoRequest): Promise<'undone' | 'failed'> {
-  const { state, signal, record } = request;
-  let outcome: 'undone' | 'failed' = state.irreversible.length > 0 ? 'failed' : 'undone';
-  for (const effect of state.effects.toReversed()) {
-    if (effect.undone) continue;
-    signal.throwIfAborted();
-    const { task, how } = effect;
-    try {
-      const detail = await undoOne(request, effect);
-      await record({ type: 'effect.undone', task, how, detail });
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const error = errorRecord(thrown);
-      if (error.code === 'fenced') throw thrown;
-      outcome = 'failed';
-      await record({ type: 'effect.undone', task, how, error });
-    }
+  const { state, record } = request;
+  const begun = state.irreversible.some((task) => (state.tasks.get(task)?.attempts ?? 0) > 0);
+  let outcome: 'undone' | 'failed' = begun ? 'failed' : 'undone';
+  for (const { task } of openEffects(state, 'compensation')) {
+    const { detail, error } = await attempted(request, () => compensate(request, task));
+    if (error !== undefined) outcome = 'failed';
+    await record({
+      type: 'effect.undone',
+      task,
+      how: 'compensation',
+      detail,
+      ...(error && { error }),
+    });
+  }
+  const folders = openEffects(state, 'workspace');
+  if (folders.length === 0) return outcome;
+  const { detail, error } = await attempted(request, () => restore(request, folders));
+  if (error !== undefined) outcome = 'failed';
+  for (const { task } of folders) {
+    await record({
+      type: 'effect.undone',
+      task,
+      how: 'workspace',
+      detail,
+      ...(error && { error }),
+    });
   }
   return outcome;
 }
 
-async function undoOne(request: UndoRequest, effect: Effect): Promise<unknown> {
-  if (effect.how === 'compensation') return await compensate(request, effect.task);
+interface OpenEffect {
+  readonly task: string;
+  readonly mark?: WorkspaceMark;
+}
+
+function openEffects(state: RunState, wanted: 'compensation' | 'workspace'): OpenEffect[] {
+  return state.effects.filter(({ how, undone }) => how === wanted && !undone).toReversed();
+}
+
+/** What came of it, as data; only the end of the worker or of its lease is thrown. */
+async function attempted(
+  { signal }: UndoRequest,
+  work: () => Promise<unknown>,
+): Promise<{ detail: unknown; error?: ErrorRecord }> {
+  signal.throwIfAborted();
+  try {
+    return { detail: await work() };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return { detail: null, error: errorRecord(thrown) };
+  }
+}
+
+async function restore(request: UndoRequest, effects: readonly OpenEffect[]): Promise<string> {
   const { context, state, signal } = request;
-  if (context.workspaces === undefined || effect.mark === undefined) {
+  if (context.workspaces === undefined) {
     throw new AppError('unavailable', 'this worker keeps no workspaces');
   }
-  const { conflicts, summary } = await context.workspaces.undo([effect.mark], {
+  const { folders } = await context.workspaces.undo(marksOf(effects), {
     force: state.undoForced,
     signal,
   });
-  if (conflicts.length === 0) return summary;
-  throw new AppError(
-    'undo_failed',
-    `${conflicts.length} files were changed since: ${conflicts.slice(0, 5).join(', ')}`,
-    {
-      details: { conflicts: conflicts.slice(0, 100) },
-      remedy: '`centuria run undo --plan` shows them; `--force` overwrites them.',
-    },
+  const conflicts = folders.flatMap((folder) =>
+    folder.conflicts.map(({ path, reason }) => `${folder.path}/${path}: ${reason}`),
   );
+  if (conflicts.length === 0) return folders.map(summaryOf).join('; ');
+  const some = conflicts.slice(0, 5).join(', ');
+  throw new AppError('undo_failed', `${conflicts.length} files were left: ${some}`, {
+    details: { conflicts: conflicts.slice(0, 100) },
+    remedy: '`centuria run undo --plan` shows them; `--force` overwrites them.',
+  });
+}
+
+function marksOf(effects: readonly OpenEffect[]): WorkspaceMark[] {
+  return effects.flatMap(({ mark }) => (mark === undefined ? [] : [mark]));
+}
+
+/** Of a plan as of what was done: `/x: 2 restored, 0 brought back, 1 deleted`. */
+function summaryOf({ path, restore: changed, recreate, delete: made, undone }: FolderPlan): string {
+  const parts = [
+    `${changed.length} restored`,
+    `${recreate.length} brought back`,
+    `${made.length} deleted`,
+    ...(undone.length === 0 ? [] : [`${undone.length} as before already`]),
+  ];
+  return `${path}: ${parts.join(', ')}`;
 }
 
 /** Calls the agent that undoes a task: what the task gave is its `${answer}`. */
@@ -98,8 +136,9 @@ async function compensate(request: UndoRequest, path: string): Promise<unknown> 
   const { context, runId, definition, state, signal } = request;
   const spec = state.shape.nodes.get(templateOf(path))?.spec;
   const compensation = spec !== undefined && isAgentTask(spec) ? spec.compensate : undefined;
-  if (compensation === undefined)
+  if (compensation === undefined) {
     throw new AppError('run_corrupt', `task ${path} has no compensation`);
+  }
   const agent = await context.registry.byHash(state.agents[compensation.agent] ?? '');
   if (agent === undefined) {
     throw new AppError('agent_not_found', `the definition of agent ${compensation.agent} is gone`);
@@ -108,16 +147,15 @@ async function compensate(request: UndoRequest, path: string): Promise<unknown> 
   const source = { home: context.home, runId, definition, state };
   const answer = { output: own?.output ?? null, status: own?.status ?? 'created' };
   const input = expand(compensation.input, scopeOf(source, path, { answer }));
+  const call = {
+    agent,
+    input,
+    idempotencyKey: `${runId}/${path}/undo`,
+    timeoutMs: agent.timeoutMs,
+    signal,
+  };
   const { output } = await retry(
-    () =>
-      context.registry.invoke({
-        agent,
-        input,
-        attemptId: newId(context.clock),
-        idempotencyKey: `${runId}/${path}/undo`,
-        timeoutMs: agent.timeoutMs,
-        signal,
-      }),
+    () => context.registry.invoke({ ...call, attemptId: newId(context.clock) }),
     {
       clock: context.clock,
       random: context.random,
@@ -128,28 +166,27 @@ async function compensate(request: UndoRequest, path: string): Promise<unknown> 
   return output ?? null;
 }
 
-/** What undoing would do, newest first. */
+/** What undoing would do, in its order. */
 export async function planUndo(request: {
   readonly runId: string;
   readonly state: RunState;
-  readonly workspaces: UndoWorkspaces | undefined;
+  readonly workspaces: Workspaces | undefined;
 }): Promise<UndoPlan> {
   const { runId, state, workspaces } = request;
   const effects: UndoPlan['effects'][number][] = [];
-  for (const { task, how, mark, undone } of state.effects.toReversed()) {
+  for (const { task } of openEffects(state, 'compensation')) {
+    const spec = state.shape.nodes.get(templateOf(task))?.spec;
+    const agent = spec !== undefined && isAgentTask(spec) ? spec.compensate?.agent : undefined;
+    const summary = `agent ${agent ?? 'unknown'} is called to undo it`;
+    effects.push({ task, how: 'compensation', summary });
+  }
+  effects.push(...(await planFolders(openEffects(state, 'workspace'), workspaces)));
+  for (const { task, undone } of state.effects) {
     if (undone) effects.push({ task, how: 'done', summary: 'undone already' });
-    else if (how === 'compensation') {
-      const spec = state.shape.nodes.get(templateOf(task))?.spec;
-      const agent = spec !== undefined && isAgentTask(spec) ? spec.compensate?.agent : undefined;
-      effects.push({ task, how, summary: `agent ${agent ?? 'unknown'} is called to undo it` });
-    } else if (workspaces === undefined || mark === undefined) {
-      effects.push({ task, how: 'impossible', summary: 'this process keeps no workspaces' });
-    } else effects.push(await planFolder(workspaces, task, mark));
   }
   for (const task of state.irreversible) {
-    const begun = state.tasks.get(task)?.attempts ?? 0;
-    if (begun > 0)
-      effects.push({ task, how: 'impossible', summary: 'its effects can not be undone' });
+    if ((state.tasks.get(task)?.attempts ?? 0) === 0) continue;
+    effects.push({ task, how: 'impossible', summary: 'its effects can not be undone' });
   }
   const conflicts = effects.some(({ files = [] }) =>
     files.some(({ action }) => action === 'conflict'),
@@ -157,15 +194,37 @@ export async function planUndo(request: {
   return { runId, effects, conflicts };
 }
 
-async function planFolder(
-  workspaces: UndoWorkspaces,
-  task: string,
-  mark: WorkspaceMark,
-): Promise<UndoPlan['effects'][number]> {
+async function planFolders(
+  effects: readonly OpenEffect[],
+  workspaces: Workspaces | undefined,
+): Promise<UndoPlan['effects'][number][]> {
+  if (effects.length === 0) return [];
+  const all = effects.map(({ task }) => task).join(', ');
   try {
-    const { files, summary } = await workspaces.plan([mark]);
-    return { task, how: 'workspace', summary, files };
+    if (workspaces === undefined) {
+      throw new AppError('unavailable', 'this process keeps no workspaces');
+    }
+    const { folders } = await workspaces.plan(marksOf(effects));
+    return folders.map((folder) => ({
+      task: effects
+        .filter(({ mark }) => mark?.folder === folder.folder)
+        .map(({ task }) => task)
+        .join(', '),
+      how: 'workspace',
+      summary: summaryOf(folder),
+      files: filesOf(folder),
+    }));
   } catch (thrown) {
-    return { task, how: 'impossible', summary: errorRecord(thrown).message };
+    return [{ task: all, how: 'impossible', summary: errorRecord(thrown).message }];
   }
+}
+
+function filesOf(folder: FolderPlan): NonNullable<UndoPlan['effects'][number]['files']> {
+  return [
+    ...folder.restore.map((path) => ({ path, action: 'restore' as const })),
+    ...folder.recreate.map((path) => ({ path, action: 'recreate' as const })),
+    ...folder.delete.map((path) => ({ path, action: 'delete' as const })),
+    ...folder.conflicts.map((note) => ({ ...note, action: 'conflict' as const })),
+    ...folder.left.map((note) => ({ ...note, action: 'left' as const })),
+  ];
 }

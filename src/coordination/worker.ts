@@ -1,5 +1,7 @@
 import { hostname } from 'node:os';
 import type { AgentRegistry } from '../agents/agents.ts';
+import type { Workspaces } from '../workspaces/workspaces.ts';
+import type { CallGate } from './attempt.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
@@ -26,6 +28,8 @@ export interface WorkerOptions {
   /** Runs held at the same time; the others wait for this or another worker. */
   readonly maxRuns: number;
   readonly feed: RunFeed;
+  readonly gate?: CallGate;
+  readonly workspaces?: Workspaces;
 }
 
 /** Runs claimed by one statement. */
@@ -307,7 +311,7 @@ export class Worker {
   }
 
   #driverContext(): DriverContext {
-    const { registry, home, clock, random, log, feed } = this.#options;
+    const { registry, home, clock, random, log, feed, gate, workspaces } = this.#options;
     const { id: worker } = this;
     return {
       worker,
@@ -318,6 +322,8 @@ export class Worker {
       clock,
       random,
       log,
+      ...(gate === undefined ? {} : { gate }),
+      ...(workspaces === undefined ? {} : { workspaces }),
       publish: (runId, ended) => feed.published(runId, ended),
     };
   }

@@ -25,7 +25,7 @@ tasks:
 mode: sequential
 tasks:
   go: { wait: { signal: go } }
-  then: { agent: count, input: "\${tasks.go.output.n}" }
+  next: { agent: count, input: "\${tasks.go.output.n}" }
 `,
   forked: `
 mode: parallel
@@ -151,7 +151,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
         const { id } = await runs.start({ workflow: 'signalled', input: {} });
         if (!early) await eventually(async () => (await runs.get(id)).status === 'waiting');
         await runs.signal(id, { name: 'go', data: { n: early ? 1 : 2 } });
-        expect(await runs.wait(id)).toMatchObject({ output: { then: early ? 1 : 2 } });
+        expect(await runs.wait(id)).toMatchObject({ output: { next: early ? 1 : 2 } });
       }
     });
 
@@ -248,4 +248,3 @@ async function eventually(look: () => boolean | Promise<boolean>): Promise<void>
   }
   throw new Error('it did not come true');
 }
-
