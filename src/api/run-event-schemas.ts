@@ -140,11 +140,23 @@ const runEventBody = describes<RunEventBody>()(
       by,
       signalId,
     }),
-    Type.Object({ type: Type.Literal('run.stopping'), error: errorRecordSchema }),
+    Type.Object({
+      type: Type.Literal('run.stopping'),
+      error: errorRecordSchema,
+      verdict: maybe(verdictSchema),
+    }),
     Type.Object({ type: Type.Literal('run.cancel_requested'), reason: text, by, signalId }),
     Type.Object({ type: Type.Literal('run.retried'), tasks: texts, by, signalId }),
-    Type.Object({ type: Type.Literal('run.completed'), output: Type.Unknown() }),
-    Type.Object({ type: Type.Literal('run.failed'), error: errorRecordSchema }),
+    Type.Object({
+      type: Type.Literal('run.completed'),
+      output: Type.Unknown(),
+      verdict: maybe(verdictSchema),
+    }),
+    Type.Object({
+      type: Type.Literal('run.failed'),
+      error: errorRecordSchema,
+      verdict: maybe(verdictSchema),
+    }),
     Type.Object({ type: Type.Literal('run.cancelled'), reason: text }),
     Type.Object({
       type: Type.Literal('run.undo_requested'),
