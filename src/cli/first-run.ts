@@ -36,7 +36,10 @@ export async function runFirst(
     const run = await coordination.start({ workflow, input });
     const detail = await coordination.get(run.id);
     const events = coordination.follow(run.id, detail.lastSeq, options.signal);
-    await showProgress(context, detail, events, { onView: options.onView });
+    await showProgress(context, detail, events, {
+      onView: options.onView,
+      refresh: () => coordination.get(run.id),
+    });
     if (options.signal.aborted) return;
     const ended = await coordination.get(run.id);
     printOutput(context, ended);

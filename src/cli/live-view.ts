@@ -4,11 +4,13 @@ import type { CliContext } from './context.ts';
 import { note } from './output.ts';
 import { renderFrame } from './progress-frame.ts';
 import { describeEvent, eventLine } from './progress-lines.ts';
-import { advance } from './progress.ts';
+import { advance, withWaits } from './progress.ts';
 import { readKeys, type KeyOptions } from './run-keys.ts';
 
 /** Ten redraws a second are as many as an eye can use, and spare a slow connection. */
 const redrawMs = 100;
+/** A pipeline may begin hundreds of waits a second; the server is asked about them at most so often. */
+const refreshMs = 1_000;
 
 /** Shows something while a run goes on, and takes lines that must not be drawn over. */
 export interface LiveView {
@@ -21,6 +23,8 @@ export interface LiveView {
 
 export interface ViewOptions extends KeyOptions {
   readonly onView?: (view: LiveView | undefined) => void;
+  /** The run as the server tells it now: for what events do not say. */
+  readonly refresh?: () => Promise<RunDetail>;
 }
 
 /**
@@ -47,11 +51,18 @@ export async function showProgress(
   options.onView?.(view);
   try {
     let said: string | undefined;
+    let askAgainMs = 0;
     view.show(run);
     for await (const event of events) {
       run = advance(run, event);
       said = saidBy(event, said);
       view.show(run, said);
+      const isWait = event.body.type === 'task.started' && event.body.dueAt !== undefined;
+      if (!isWait || context.clock.monotonicMs() < askAgainMs) continue;
+      askAgainMs = context.clock.monotonicMs() + refreshMs;
+      // A view without these words is still right: its failure is not one of the run.
+      const told = await options.refresh?.().catch(() => undefined);
+      if (told !== undefined) run = withWaits(run, told);
     }
     return run;
   } finally {

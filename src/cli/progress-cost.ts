@@ -1,7 +1,7 @@
 /** What a run costs, as text and as bars against its limits. */
 import type { RunDetail, Usage } from '../coordination/coordination.ts';
 import type { Colours } from './context.ts';
-import { formatDuration, textWidth } from './output.ts';
+import { formatDuration, textWidth, truncate } from './output.ts';
 
 /** `$12.30`, `$0.0042`; money comes in millionths of a dollar. */
 export function formatUsd(microUsd: number): string {
@@ -50,10 +50,13 @@ export function costLines(
   ].filter((found) => found !== undefined);
   const barWidth = width < 70 ? 6 : 10;
   const segments = gauges.map(({ text, share }) => {
-    if (share === undefined) return text;
-    const drawn = bar(share, barWidth);
+    if (share === undefined) return truncate(text, width);
+    const percent = ` ${Math.round(share * 100)} %`;
+    // Where there is no room for a bar, the figure says the same.
+    const hasRoom = textWidth(text) + 1 + barWidth + percent.length <= width;
+    if (!hasRoom) return truncate(text, width - percent.length) + percent;
     const colour = share >= 1 ? colours.red : share >= 0.8 ? colours.yellow : colours.green;
-    return `${text} ${colour(drawn)} ${Math.round(share * 100)} %`;
+    return `${text} ${colour(bar(share, barWidth))}${percent}`;
   });
   return flow(segments, width);
 }

@@ -33,7 +33,7 @@ export function renderFrame(run: RunDetail, options: FrameOptions): string[] {
   ];
   const why = run.error?.message ?? said;
   const foot = [
-    ...questionLines(run, { width, colours, keys }),
+    ...questionLines(run, { width, rows, colours, keys }),
     truncate([countsLine(run), ...standing(run, nowMs)].join(' · '), width),
     ...(why === undefined ? [] : [truncate(oneLine(why), width)]),
   ];

@@ -11,7 +11,7 @@ import type {
 import { formatDuration, oneLine, plural } from './output.ts';
 import { shortId } from './run-ids.ts';
 import { formatTokens, formatUsd } from './progress-cost.ts';
-import { taskEnded } from './progress.ts';
+import { taskEnded, wakes } from './progress.ts';
 
 /** One line for a transition after which the run is `after`; undefined for what is none. */
 export function describeEvent(after: RunDetail, event: RunEvent): string | undefined {
@@ -49,7 +49,7 @@ function runLine(body: RunEventBody): string {
     case 'run.claimed':
       return body.takeover ? `taken over by ${body.worker}` : `taken up by ${body.worker}`;
     case 'run.released':
-      return `let go: ${oneLine(body.reason)}${body.until === undefined ? '' : `, until ${body.until}`}`;
+      return `let go: ${oneLine(body.reason)}${untilText(body.until)}`;
     case 'run.paused':
       return `paused${who(body.by)}: ${oneLine(body.reason)}`;
     case 'run.resumed':
@@ -123,8 +123,8 @@ function taskLine(body: TaskEventBody): string {
     case 'task.skipped':
       return `skipped ${task}: ${oneLine(body.reason)}`;
     case 'attempt.started': {
-      const { reserved } = body;
-      return `started ${task}${nth}${reserved === undefined ? '' : `, ${amountsText(reserved)} set aside`}`;
+      const aside = amountsText(body.reserved ?? {});
+      return `started ${task}${nth}${aside === '' ? '' : `, ${aside} set aside`}`;
     }
     case 'attempt.progress':
       return `${task}: ${oneLine(body.text)}`;
@@ -203,6 +203,11 @@ export function amountsText({ microUsd, tokens, ms }: Amounts): string {
     ...(tokens === undefined ? [] : [`${formatTokens(tokens)} tokens`]),
     ...(ms === undefined ? [] : [formatDuration(ms)]),
   ].join(', ');
+}
+
+function untilText(until: string | undefined): string {
+  if (until === undefined) return '';
+  return wakes(until) ? `, until ${until}` : ', until it is woken';
 }
 
 function who(by: string | undefined): string {

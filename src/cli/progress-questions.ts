@@ -6,16 +6,18 @@ import { amountsText } from './progress-lines.ts';
 import { shortId } from './run-ids.ts';
 
 const mostQuestions = 3;
+/** Below so many rows, one question must leave room for the tasks. */
+const fewRows = 30;
 const mostChoices = 6;
 const mostPromptLines = 3;
 
 /** The questions of a run; `keys`: somebody at the terminal can answer the first with a key. */
 export function questionLines(
   run: Pick<RunDetail, 'id' | 'questions'>,
-  { width, colours, keys }: { width: number; colours: Colours; keys: boolean },
+  { width, rows, colours, keys }: { width: number; rows: number; colours: Colours; keys: boolean },
 ): string[] {
   const { questions } = run;
-  const shown = questions.slice(0, mostQuestions);
+  const shown = questions.slice(0, rows < fewRows ? 1 : mostQuestions);
   const rest = questions.length - shown.length;
   return [
     ...shown.flatMap((question, index) => {

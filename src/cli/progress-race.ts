@@ -130,8 +130,7 @@ function laneText(
   const cost = usageText(task.usage);
   if (task.id === winnerOf(group)) return join('won', cost);
   if (refused !== undefined) return join('refused', oneLine(refused.reason), cost);
-  if (task.startedAt === undefined)
-    return group.isOver ? 'was not needed' : 'starts if nobody wins';
+  if (task.startedAt === undefined) return notStarted(group);
   const lateMs = Date.parse(task.startedAt) - span.beginMs;
   const hedged = lateMs < 50 ? '' : `started ${formatDuration(lateMs)} later`;
   if (task.status === 'failed') return join(oneLine(task.error?.message ?? 'failed'), cost);
@@ -141,6 +140,13 @@ function laneText(
   const leads = leader?.task.id === task.id && !group.isOver;
   const ahead = leads && leader.aheadMs > 0 ? ` by ${formatDuration(leader.aheadMs)}` : '';
   return join(leads ? `leads${ahead}` : '', hedged, oneLine(task.progress ?? ''), cost);
+}
+
+function notStarted(group: GroupView): string {
+  if (group.isOver) return 'was not needed';
+  return racersOf(group).some(({ startedAt }) => startedAt !== undefined)
+    ? 'starts if nobody wins'
+    : 'waits for its turn';
 }
 
 function join(...parts: readonly string[]): string {

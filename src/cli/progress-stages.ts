@@ -1,5 +1,5 @@
 /** A pipeline as one bar a stage: what is through, in work, lost, and waiting in front. */
-import type { TaskView } from '../coordination/coordination.ts';
+import type { TaskStatus, TaskView } from '../coordination/coordination.ts';
 import { plural, truncate } from './output.ts';
 import { bar } from './progress-cost.ts';
 import {
@@ -10,7 +10,6 @@ import {
   type Look,
   type TreeLine,
 } from './progress-task.ts';
-import { taskEnded } from './progress.ts';
 
 /** Items that were lost are worth a line each, up to so many. */
 const mostLost = 3;
@@ -20,6 +19,7 @@ interface Stage {
   readonly done: number;
   readonly busy: number;
   readonly lost: readonly TaskView[];
+  readonly stopped: number;
   readonly begun: number;
 }
 
@@ -42,8 +42,10 @@ function stagesOf({ children }: GroupView): Stage[] {
   return [...byStage].map(([name, tasks]) => {
     const begun = tasks.filter(({ status }) => status !== 'created');
     const done = tasks.filter(({ status }) => status === 'completed').length;
-    const lost = begun.filter((task) => taskEnded(task) && task.status !== 'completed');
-    return { name, done, lost, begun: begun.length, busy: begun.length - done - lost.length };
+    const stopped = tasks.filter(({ status }) => status === 'cancelled').length;
+    const lost = tasks.filter(({ status }) => status === 'failed' || status === 'skipped');
+    const busy = begun.length - done - stopped - lost.length;
+    return { name, done, lost, stopped, begun: begun.length, busy };
   });
 }
 
@@ -74,24 +76,36 @@ export function stageLines(group: GroupView, depth: number, look: Look): TreeLin
   return stages.flatMap((stage, index) => {
     const arrived = index === 0 ? total : (stages[index - 1]?.done ?? 0);
     const inFront = Math.max(0, arrived - stage.begun);
-    const status =
-      stage.busy > 0 ? 'running' : stage.done > 0 && group.isOver ? 'completed' : 'created';
+    const status = statusOf(stage, group.isOver, total);
     const line: TreeLine = {
       depth,
       mark: markOf({ status }, look),
       name: stage.name,
-      // Bars stay when there is little room: they stand for many tasks.
-      status: 'running',
-      rest: (room) => stageText(stage, { total, inFront, isOver: group.isOver }, room),
+      // A bar stays when there is little room while its pipeline goes on: it stands for many tasks.
+      status: group.isOver ? 'completed' : 'running',
+      rest: (room) =>
+        stageText(stage, { total, inFront, isFirst: index === 0, isOver: group.isOver }, room),
     };
-    const lost = stage.lost.filter(({ status: how }) => how === 'failed').slice(0, mostLost);
+    const lost = stage.lost.filter((task) => task.status === 'failed').slice(0, mostLost);
     return [line, ...lost.map((task) => taskLine(task, depth + 1, look))];
   });
 }
 
+function statusOf({ done, lost, busy }: Stage, isOver: boolean, total: number): TaskStatus {
+  if (!isOver) return busy > 0 ? 'running' : 'created';
+  return done + lost.length >= total ? 'completed' : 'cancelled';
+}
+
+interface Place {
+  readonly total: number;
+  readonly inFront: number;
+  readonly isFirst: boolean;
+  readonly isOver: boolean;
+}
+
 function stageText(
-  { done, busy, lost, begun }: Stage,
-  { total, inFront, isOver }: { total: number; inFront: number; isOver: boolean },
+  { done, busy, lost, stopped }: Stage,
+  { total, inFront, isFirst, isOver }: Place,
   room: number,
 ): string {
   const drawn = bar(total === 0 ? 0 : done / total, room < 50 ? 8 : 20);
@@ -99,7 +113,8 @@ function stageText(
     `${done}/${total}`.padStart(2 * String(total).length + 1),
     ...(busy > 0 ? [`${busy} in work`] : []),
     ...(lost.length > 0 ? [`${lost.length} lost`] : []),
-    ...(inFront > 0 && !isOver ? [`${inFront} ${begun === 0 ? 'to come' : 'in front'}`] : []),
+    ...(stopped > 0 ? [`${stopped} stopped`] : []),
+    ...(inFront > 0 && !isOver ? [`${inFront} ${isFirst ? 'to come' : 'in front'}`] : []),
   ];
   return truncate(`${drawn} ${counts.join(' · ')}`, room);
 }

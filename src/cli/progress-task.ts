@@ -99,11 +99,18 @@ export function noteOf(task: TaskView, look: Look): string {
     case 'created':
     case 'ready':
       return progress === undefined ? before(task) : oneLine(progress);
-    case 'waiting':
-      return waitsFor === undefined ? '' : waitText(waitsFor, look.nowMs, 'again');
-    case 'running':
-      if (waitsFor !== undefined) return waitText(waitsFor, look.nowMs, 'ends');
-      return oneLine(progress ?? '');
+    case 'waiting': {
+      const why = oneLine(task.error?.message ?? waitsFor?.what ?? '');
+      const leftMs = leftUntil(waitsFor?.until, look.nowMs);
+      if (leftMs === undefined) return why;
+      return `again ${leftMs === 0 ? 'now' : `in ${formatDuration(leftMs)}`}: ${why}`;
+    }
+    case 'running': {
+      if (waitsFor === undefined) return oneLine(progress ?? '');
+      const leftMs = leftUntil(waitsFor.until, look.nowMs);
+      const left = leftMs === undefined ? '' : `${formatDuration(leftMs)} left`;
+      return [oneLine(waitsFor.what), left].filter((part) => part !== '').join(', ');
+    }
     case 'completed':
       return look.isLive ? usageText(task.usage) : resources(task);
     default:
@@ -111,16 +118,9 @@ export function noteOf(task: TaskView, look: Look): string {
   }
 }
 
-/** `again in 4.0 s: exit 3`. */
-function waitText(
-  { what, until }: { readonly what: string; readonly until?: string },
-  nowMs: number,
-  word: string,
-): string {
+function leftUntil(until: string | undefined, nowMs: number): number | undefined {
   const untilMs = until === undefined ? Number.NaN : Date.parse(until);
-  if (Number.isNaN(untilMs)) return oneLine(what);
-  const when = untilMs <= nowMs ? `${word} now` : `${word} in ${formatDuration(untilMs - nowMs)}`;
-  return `${when}: ${oneLine(what)}`;
+  return Number.isNaN(untilMs) ? undefined : Math.max(0, untilMs - nowMs);
 }
 
 function resources({ usage }: TaskView): string {

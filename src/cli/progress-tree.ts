@@ -4,6 +4,7 @@ import { oneLine, truncate } from './output.ts';
 import { raceLines, raceSummary } from './progress-race.ts';
 import { stageLines, streamSummary } from './progress-stages.ts';
 import {
+  nameOf,
   noteOf,
   taskLine,
   timeOf,
@@ -120,14 +121,15 @@ export function countsText(tasks: readonly { readonly status: TaskStatus }[]): s
 
 /** By the longest way from a task without dependencies; within that, as the workflow lists them. */
 function inStartOrder(tasks: readonly TaskView[]): TaskView[] {
-  const byId = new Map(tasks.map((task) => [task.id, task]));
+  // Siblings are named by the last part of their paths.
+  const byName = new Map(tasks.map((task) => [nameOf(task.id), task]));
   const depths = new Map<string, number>();
   const depthOf = (task: TaskView): number => {
     const known = depths.get(task.id);
     if (known !== undefined) return known;
     // Set first, so that a cycle (which the server refuses) could not recurse for ever.
     depths.set(task.id, 0);
-    const earlier = [...task.needs, ...task.after].flatMap((id) => byId.get(id) ?? []);
+    const earlier = [...task.needs, ...task.after].flatMap((id) => byName.get(nameOf(id)) ?? []);
     const depth = Math.max(-1, ...earlier.map(depthOf)) + 1;
     depths.set(task.id, depth);
     return depth;

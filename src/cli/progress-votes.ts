@@ -22,8 +22,13 @@ export function voteSummary(group: GroupView): string {
   const voters = votersOf(group);
   const marks = voters.map(voterMark).join('');
   const cast = voters.filter(({ status }) => status === 'completed').length;
-  const hidden = group.mode === 'consensus' && !group.isOver ? ', hidden until all are' : '';
-  return `${marks} ${cast} of ${voters.length} in${hidden}`;
+  const isOpen = voters.some((voter) => !taskEnded(voter));
+  const more = isOpen
+    ? group.mode === 'consensus'
+      ? ', hidden until all are'
+      : ''
+    : ', undecided';
+  return `${marks} ${cast} of ${voters.length} in${group.isOver ? '' : more}`;
 }
 
 function voterMark(voter: TaskView): string {
@@ -54,7 +59,7 @@ function decision({ chosen, decidedBy, votes, elements }: Tally): string {
 export function voteLines(group: GroupView, depth: number, look: Look): TreeLine[] {
   const tally = tallyOf(group);
   const arbiter = group.children
-    .filter(({ id, status }) => nameOf(id) === 'arbiter' && status !== 'created')
+    .filter(({ id, startedAt }) => nameOf(id) === 'arbiter' && startedAt !== undefined)
     .map((task) => taskLine(task, depth, look));
   if (tally !== undefined) return [...answerLines(tally, depth, look), ...arbiter];
   const voters = votersOf(group);
@@ -65,7 +70,13 @@ export function voteLines(group: GroupView, depth: number, look: Look): TreeLine
 }
 
 function plainLine(depth: number, name: string, text: string, mark = ' '): TreeLine {
-  return { depth, mark, name, status: 'running', rest: (room) => truncate(text, room) };
+  return {
+    depth,
+    mark,
+    name,
+    status: mark === ' ' ? 'running' : 'completed',
+    rest: (room) => truncate(text, room),
+  };
 }
 
 /** The different answers with their weight and who stands behind them; what was not taken is dissent. */
@@ -79,7 +90,7 @@ function answerLines(tally: Tally, depth: number, look: Look): TreeLine[] {
       depth,
       mark: isTaken ? colours.green('✓') : colours.yellow('≠'),
       name: `answer ${letter(index)}`,
-      status: 'running',
+      status: 'completed',
       rest: (room) => shareLine(share, names || 'arbiter', output, room),
     };
   });

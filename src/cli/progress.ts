@@ -35,6 +35,19 @@ export function advance(run: RunDetail, event: RunEvent): RunDetail {
   return advanceRun(next, body, event.at);
 }
 
+/** The run with what its tasks wait for, as the server tells it. */
+export function withWaits(run: RunDetail, told: RunDetail): RunDetail {
+  const waits = new Map(
+    told.taskList.map(({ id, status, waitsFor }) => [id, { status, waitsFor }]),
+  );
+  const taskList = run.taskList.map((task) => {
+    const found = waits.get(task.id);
+    if (found?.waitsFor === undefined || found.status !== task.status) return task;
+    return { ...task, waitsFor: found.waitsFor };
+  });
+  return { ...run, taskList };
+}
+
 function advanceRun(run: RunDetail, body: RunEventBody, at: string): RunDetail {
   switch (body.type) {
     case 'run.claimed':
@@ -43,9 +56,7 @@ function advanceRun(run: RunDetail, body: RunEventBody, at: string): RunDetail {
       if (hasEnded(run) || run.status === 'paused') return run;
       const { wakeAt: _before, ...rest } = run;
       if (body.until === undefined) return { ...rest, status: 'queued' };
-      // A run that only a person or a signal wakes is parked until infinity, which is no date.
-      const isDate = !Number.isNaN(Date.parse(body.until));
-      return { ...rest, status: 'waiting', ...(isDate ? { wakeAt: body.until } : {}) };
+      return { ...rest, status: 'waiting', ...(wakes(body.until) ? { wakeAt: body.until } : {}) };
     }
     case 'run.paused':
       return { ...run, status: 'paused' };
@@ -58,9 +69,9 @@ function advanceRun(run: RunDetail, body: RunEventBody, at: string): RunDetail {
     case 'run.retried':
       return reopened(run, body.tasks);
     case 'run.completed':
-      return { ...ended(run, 'completed', at), output: body.output };
+      return { ...decided(ended(run, 'completed', at), body), output: body.output };
     case 'run.failed':
-      return { ...ended(run, 'failed', at), error: body.error };
+      return { ...decided(ended(run, 'failed', at), body), error: body.error };
     case 'run.cancelled':
       return ended(run, 'cancelled', at);
     case 'run.undo_requested':
@@ -73,6 +84,11 @@ function advanceRun(run: RunDetail, body: RunEventBody, at: string): RunDetail {
   }
 }
 
+/** A run that only a person or a signal wakes is parked until the end of the calendar. */
+export function wakes(until: string): boolean {
+  return !until.startsWith('9999-');
+}
+
 function goingOn(run: RunDetail, isGoing: boolean): RunDetail {
   const { wakeAt: _over, ...rest } = run;
   return isGoing && !hasEnded(run) ? { ...rest, status: 'running' } : rest;
@@ -81,6 +97,10 @@ function goingOn(run: RunDetail, isGoing: boolean): RunDetail {
 function ended(run: RunDetail, status: RunStatus, at: string): RunDetail {
   const { wakeAt: _over, error: _before, ...rest } = run;
   return { ...rest, status, finishedAt: at, questions: [] };
+}
+
+function decided(run: RunDetail, { verdict }: Pick<RunDetail, 'verdict'>): RunDetail {
+  return verdict === undefined ? run : { ...run, verdict };
 }
 
 function withoutQuestion(run: RunDetail, id: string): readonly Question[] {
@@ -130,8 +150,8 @@ function advanceTask(run: RunDetail, body: TaskEventBody, at: string): RunDetail
   const { task: id } = body;
   switch (body.type) {
     case 'task.started': {
-      const waits =
-        body.dueAt === undefined ? {} : { waitsFor: { what: 'time', until: body.dueAt } };
+      // What it waits for is not in the event; until when is.
+      const waits = body.dueAt === undefined ? {} : { waitsFor: { what: '', until: body.dueAt } };
       const items = body.items === undefined ? {} : { items: body.items.length };
       return withTask(run, id, { status: 'running', startedAt: at, ...waits, ...items });
     }
@@ -190,8 +210,9 @@ function advanceAttempt(run: RunDetail, body: AttemptEvent, at: string): RunDeta
       const spent = spend(run, id, body.usage);
       if (body.retryAt === undefined)
         return endTask(spent, id, 'failed', at, { error: body.error });
-      const waitsFor = { what: body.error.message, until: body.retryAt };
-      return withTask(spent, id, { status: 'waiting', waitsFor, progress: undefined });
+      const { error } = body;
+      const waitsFor = { what: 'its next try', until: body.retryAt };
+      return withTask(spent, id, { status: 'waiting', waitsFor, error, progress: undefined });
     }
     case 'attempt.deferred': {
       const waitsFor = { what: body.error.message, until: body.retryAt };

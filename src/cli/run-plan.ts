@@ -177,7 +177,7 @@ function limitsText({ budget, budgets = [], onBudget = 'ask' }: WorkflowDefiniti
   const limit =
     budget === undefined
       ? ''
-      : `, ${amountsText(budget)} (then ${onBudget === 'ask' ? 'a person is asked' : 'it fails'})`;
+      : `, budget ${amountsText(budget)} (then ${onBudget === 'ask' ? 'a person is asked' : 'it fails'})`;
   return `${limit}${budgets.length === 0 ? '' : `, budgets ${budgets.join(', ')}`}`;
 }
 

@@ -39,7 +39,7 @@ export async function watchRun(
       context,
       detail,
       client.follow(detail.id, { after: detail.lastSeq, signal }),
-      { answer: client.answerRun, onLeave: leave },
+      { answer: client.answerRun, onLeave: leave, refresh: () => client.run(detail.id) },
     );
   } catch (error) {
     if (!signal.aborted) throw error;
