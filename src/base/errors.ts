@@ -156,6 +156,14 @@ export const errorCodes = {
     title: 'The events of the run contradict each other',
   },
   fenced: { status: 409, exit: 5, retryable: true, title: 'Another worker took the run over' },
+  breaker_open: {
+    status: 503,
+    exit: 6,
+    retryable: true,
+    title: 'What failed too often is left alone for a while',
+  },
+  budget_not_found: { status: 404, exit: 4, retryable: false, title: 'No such budget' },
+  budget_exceeded: { status: 429, exit: 6, retryable: false, title: 'A budget has no room' },
   dependency_failed: {
     status: 409,
     exit: 1,

@@ -12,15 +12,36 @@ import { Worker } from './worker.ts';
 
 export type * from './types.ts';
 export {
+  breakerError,
   breakerKey,
   breakerOutcome,
   openBreakers,
   type Admission,
+  type BreakerFilter,
   type BreakerLimits,
   type BreakerOutcome,
   type BreakerView,
   type Breakers,
 } from './breakers.ts';
+export {
+  budgetError,
+  budgetKinds,
+  formatAmount,
+  openBudgets,
+  periods,
+  type Amounts,
+  type BudgetChange,
+  type BudgetKind,
+  type BudgetLimits,
+  type BudgetUse,
+  type BudgetView,
+  type Budgets,
+  type Overrun,
+  type Period,
+  type ReserveAnswer,
+  type ReserveRequest,
+  type Shortage,
+} from './budgets.ts';
 export { runFolder } from './run-folder.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowSchema } from './workflow.ts';
