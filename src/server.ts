@@ -7,6 +7,7 @@ import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
   openBreakers,
+  openBudgets,
   openCoordination,
   type Coordination,
   type CoordinationPart,
@@ -112,8 +113,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => agents.close());
     const breakers = await openBreakers({ database, clock, log });
     closers.push(() => breakers.close());
+    const budgets = openBudgets({ database, clock, log });
+    closers.push(() => budgets.close());
     const part = await openCoordination({
-      breakers,
+      limits: { breakers, budgets },
       workspaces: openWorkspaces({ home, log, clock }),
       database,
       registry: agents,

@@ -156,13 +156,6 @@ export const errorCodes = {
     retryable: true,
     title: 'The agent reported no progress for too long',
   },
-  breaker_open: {
-    status: 503,
-    exit: 6,
-    retryable: true,
-    title: 'Calls are held back after many failures',
-  },
-  budget_exceeded: { status: 402, exit: 6, retryable: false, title: 'A budget is used up' },
 
   workflow_invalid: { status: 422, exit: 2, retryable: false, title: 'A workflow is wrong' },
   workflow_not_found: { status: 404, exit: 4, retryable: false, title: 'No such workflow' },
@@ -181,6 +174,14 @@ export const errorCodes = {
   no_winner: { status: 409, exit: 1, retryable: true, title: 'No answer was accepted' },
   undo_failed: { status: 409, exit: 1, retryable: true, title: 'Not all of it could be undone' },
   fenced: { status: 409, exit: 5, retryable: true, title: 'Another worker took the run over' },
+  breaker_open: {
+    status: 503,
+    exit: 6,
+    retryable: true,
+    title: 'What failed too often is left alone for a while',
+  },
+  budget_not_found: { status: 404, exit: 4, retryable: false, title: 'No such budget' },
+  budget_exceeded: { status: 429, exit: 6, retryable: false, title: 'A budget has no room' },
   dependency_failed: {
     status: 409,
     exit: 1,

@@ -27,6 +27,10 @@ export interface CallGate {
   ask(call: Call): Promise<{ readonly error: ErrorRecord; readonly retryAt?: Date } | undefined>;
   /** Called once for each call that was let in. `last`: no further attempt of the task follows. */
   done(call: Call, end: CallEnd): Promise<void>;
+  /** Gives back what was set aside for attempts whose worker died. */
+  forget(attemptIds: readonly string[]): Promise<void>;
+  /** Throws `budget_not_found`. */
+  check(budgets: readonly string[]): Promise<void>;
 }
 
 export interface Call {
@@ -34,6 +38,8 @@ export interface Call {
   readonly runId: string;
   readonly agent: AgentDefinition;
   readonly budgets: readonly string[];
+  /** Whether a budget that is used up ends the task, or makes it wait. */
+  readonly onBudget: 'ask' | 'fail';
   readonly estimate: { readonly microUsd?: number; readonly tokens?: number; readonly ms: number };
 }
 
@@ -181,6 +187,7 @@ class Attempt {
       runId,
       agent,
       budgets: definition.budgets ?? [],
+      onBudget: definition.onBudget ?? 'ask',
       estimate: { ms: task.timeoutMs ?? agent.timeoutMs, ...task.budget },
     };
     const refusal = await context.gate.ask(call);

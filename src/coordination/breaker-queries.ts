@@ -42,7 +42,7 @@ export const lockBreakers = (keys: readonly string[]): Sql<BreakerRow> =>
   sql`select * from breakers where key = any(${keys}::text[]) order by key for no key update`;
 
 /** After the locks, so that the time of a later change is never the earlier one. */
-export const breakerTime = (): Sql<{ now: Date }> => sql`select clock_timestamp() as now`;
+export const databaseTime = (): Sql<{ now: Date }> => sql`select clock_timestamp() as now`;
 
 /** Writes breakers back, and announces them when their state is another one. */
 export const writeBreakers = (changes: readonly BreakerChange[], announce: boolean): Sql =>

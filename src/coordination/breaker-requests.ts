@@ -1,4 +1,5 @@
 /** What several calls ask of several breakers at once: all that a call needs, or nothing of it. */
+import { AppError } from '../base/base.ts';
 import {
   admitCall,
   recordCall,
@@ -81,4 +82,13 @@ export function refusal(key: string, state: BreakerState['name'], untilMs: numbe
       ? `${named} failed too often and is left alone until ${until.toISOString()}`
       : `${named} failed too often and is tried with a few calls first`;
   return { admitted: false, key, until, message };
+}
+
+/** The error of a call that was refused, where a person or a program has to hear of it. */
+export function breakerError(refused: Extract<Admission, { admitted: false }>): AppError {
+  const { key, until, message } = refused;
+  return new AppError('breaker_open', message, {
+    details: { breaker: key, until: until.toISOString() },
+    remedy: `Wait, or close it once the cause is gone: centuria breaker reset ${key}`,
+  });
 }

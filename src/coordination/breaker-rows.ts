@@ -1,5 +1,4 @@
 /** Breakers between their rows, their states and what the faces show. */
-import { AppError } from '../base/base.ts';
 import type { BreakerChange, BreakerRow } from './breaker-queries.ts';
 import {
   breakerStateAt,
@@ -7,7 +6,6 @@ import {
   type BreakerState,
   type CallTime,
 } from './breaker-state.ts';
-import type { Page } from './types.ts';
 
 /** A breaker as it is shown. Times are ISO 8601, by the database's clock. */
 export interface BreakerView {
@@ -110,29 +108,4 @@ export function viewOf(
     ...(row.reset_at === null ? {} : { resetAt: row.reset_at.toISOString() }),
     ...(row.reset_by === null ? {} : { resetBy: row.reset_by }),
   };
-}
-
-/** A page of rows of which one more than `limit` was asked for. */
-export function pageOf(
-  rows: readonly (BreakerRow & { readonly now: Date })[],
-  limit: number,
-  limits: BreakerLimits,
-): Page<BreakerView> {
-  const items = rows.slice(0, limit).map((row) => viewOf(row, limits));
-  const last = items.at(-1);
-  if (rows.length <= limit || last === undefined) return { items };
-  return { items, nextCursor: Buffer.from(last.key).toString('base64url') };
-}
-
-/** Throws `invalid_input` for what no page gave. */
-export function keyOfCursor(cursor: string | undefined): string | null {
-  if (cursor === undefined) return null;
-  const key = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (key !== '' && !/\p{Cc}/u.test(key) && Buffer.from(key).toString('base64url') === cursor) {
-    return key;
-  }
-  throw new AppError('invalid_input', 'the cursor is none that a page gave', {
-    details: { field: 'cursor' },
-    remedy: 'Give back nextCursor of the page before.',
-  });
 }

@@ -9,25 +9,19 @@ import { batchedTransactions } from './batched-transactions.ts';
 import { isBreakerKey } from './breaker-outcome.ts';
 import * as queries from './breaker-queries.ts';
 import { actOn, refusal, type Admission, type BreakerRequest } from './breaker-requests.ts';
-import {
-  changesOf,
-  keyOfCursor,
-  pageOf,
-  stateOf,
-  viewOf,
-  type BreakerView,
-} from './breaker-rows.ts';
+import { changesOf, stateOf, viewOf, type BreakerView } from './breaker-rows.ts';
 import {
   defaultBreakerLimits,
   type BreakerLimits,
   type BreakerOutcome,
   type BreakerState,
 } from './breaker-state.ts';
+import { cursorOf, textOfCursor } from './cursor.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Page } from './types.ts';
 
 export { breakerKey, breakerOutcome } from './breaker-outcome.ts';
-export type { Admission } from './breaker-requests.ts';
+export { breakerError, type Admission } from './breaker-requests.ts';
 export type { BreakerView } from './breaker-rows.ts';
 export type { BreakerLimits, BreakerOutcome } from './breaker-state.ts';
 
@@ -162,9 +156,10 @@ class SharedBreakers implements Breakers {
 
   async list(filter: BreakerFilter = {}): Promise<Page<BreakerView>> {
     const { state = null, limit = 50, cursor } = filter;
-    const after = keyOfCursor(cursor);
+    const after = textOfCursor(cursor);
     const rows = await this.#options.database.query(queries.listBreakers(after, state, limit + 1));
-    return pageOf(rows, limit, this.#limits);
+    const items = rows.slice(0, limit).map((row) => viewOf(row, this.#limits));
+    return { items, ...cursorOf(rows.length > limit, items.at(-1)?.key) };
   }
 
   async reset(key: string, by: string): Promise<BreakerView> {
@@ -283,7 +278,7 @@ class SharedBreakers implements Breakers {
     const failing = requests.filter(({ act }) => act === 'failure');
     if (failing.length > 0) await transaction.query(queries.addBreakers(keysOf(failing)));
     const rows = await transaction.query(queries.lockBreakers(keysOf(requests)));
-    const [time] = await transaction.query(queries.breakerTime());
+    const [time] = await transaction.query(queries.databaseTime());
     const nowMs = time?.now.getTime() ?? this.#databaseMs();
     const states = new Map(rows.map((row) => [row.key, stateOf(row)]));
     const { admissions, failures } = actOn(states, requests, nowMs, this.#limits);

@@ -1,34 +1,83 @@
-/** What stands before every call of an agent: the breakers of all that it needs. */
+/** What stands before every call of an agent: the breakers of all that it needs, and the budgets that its runs share. */
 import type { AgentDefinition } from '../agents/agents.ts';
-import { errorRecord, AppError } from '../base/base.ts';
+import { AppError, errorRecord, type Clock, type ErrorRecord } from '../base/base.ts';
 import type { Call, CallEnd, CallGate } from './attempt.ts';
-import { breakerKey, breakerOutcome, type Breakers } from './breakers.ts';
+import { breakerError, breakerKey, breakerOutcome, type Breakers } from './breakers.ts';
+import { budgetError, type Budgets } from './budgets.ts';
 
-/** A call is let in by all breakers of its agent, and told to them when its task has had its last try. */
-export function createCallGate({ breakers }: { readonly breakers: Breakers }): CallGate {
+export interface CallGateOptions {
+  readonly breakers: Breakers;
+  readonly budgets: Budgets;
+  readonly clock: Clock;
+}
+
+/** What is set aside is kept a little longer than a call may take: its end has to be written, too. */
+const settlingMs = 60_000;
+/** A shared budget that only a person can raise is asked again so often: a run waits for it, it does not fail. */
+const askAgainMs = 60_000;
+
+/** Lets a call in when all breakers and budgets do, and tells them when it has ended. */
+export function createCallGate({ breakers, budgets, clock }: CallGateOptions): CallGate {
+  async function refusedByBudget(
+    call: Call,
+  ): Promise<{ error: ErrorRecord; retryAt?: Date } | undefined> {
+    if (call.budgets.length === 0) return undefined;
+    const answer = await budgets.reserve({
+      names: call.budgets,
+      attemptId: call.attemptId,
+      runId: call.runId,
+      agent: call.agent.name,
+      estimate: call.estimate,
+      expiresInMs: call.estimate.ms + settlingMs,
+    });
+    if (answer.reserved) return undefined;
+    const error = errorRecord(budgetError(answer));
+    if (call.onBudget === 'fail') return { error };
+    return { error, retryAt: answer.retryAt ?? new Date(clock.nowMs() + askAgainMs) };
+  }
+
   return {
-    async ask({ agent, attemptId }) {
-      const admission = await breakers.admit(breakersOf(agent), attemptId);
-      if (admission.admitted) return undefined;
-      const { key, until, message } = admission;
-      const error = new AppError('breaker_open', message, {
-        details: { breaker: key, until: until.toISOString() },
-        remedy: '`centuria breaker list` says why; `centuria breaker reset` closes it.',
-      });
-      return { error: errorRecord(error), retryAt: until };
+    async ask(call) {
+      const keys = breakersOf(call.agent);
+      const admission = await breakers.admit(keys, call.attemptId);
+      if (!admission.admitted) {
+        return { error: errorRecord(breakerError(admission)), retryAt: admission.until };
+      }
+      const refusal = await refusedByBudget(call);
+      if (refusal !== undefined) await breakers.record(keys, call.attemptId, 'none');
+      return refusal;
     },
-    async done({ agent, attemptId }: Call, { error, cancelled, last }: CallEnd) {
+    async done(call: Call, { error, cancelled, last, usage }: CallEnd) {
       // Retries are within: only the last attempt's end counts, and the others give their place back.
       const outcome = cancelled || !last ? 'none' : breakerOutcome(error);
-      await breakers.record(breakersOf(agent), attemptId, outcome, error?.code);
+      await breakers.record(breakersOf(call.agent), call.attemptId, outcome, error?.code);
+      if (call.budgets.length === 0) return;
+      const { wallMs, tokens, microUsd } = usage ?? {};
+      await budgets.settle(call.attemptId, {
+        ...(wallMs === undefined ? {} : { ms: Math.round(wallMs) }),
+        ...(tokens === undefined ? {} : { tokens }),
+        ...(microUsd === undefined ? {} : { microUsd }),
+      });
+    },
+    async forget(attemptIds) {
+      await budgets.release(attemptIds);
+    },
+    async check(names) {
+      for (const name of names) await budgets.get(name);
     },
   };
 }
 
-/** An agent, and the model and the tools that its runtime names: what fails for one agent fails for all who need it. */
+/** An agent, and the model that its runtime names: what fails for one agent fails for all who need it. */
 function breakersOf({ name, runtime }: AgentDefinition): string[] {
   const keys = [breakerKey('agent', name)];
   const model = runtime?.['model'];
   if (typeof model === 'string') keys.push(breakerKey('model', model));
   return keys;
+}
+
+/** Without one, no workflow may name a budget that nobody would hold it to. */
+export function assertNoBudgets(names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw new AppError('unavailable', 'this process knows no shared budgets');
 }

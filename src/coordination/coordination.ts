@@ -4,7 +4,9 @@ import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
+import type { CallGate } from './attempt.ts';
 import type { Breakers } from './breakers.ts';
+import type { Budgets } from './budgets.ts';
 import { createCallGate } from './call-gate.ts';
 import { ensurePartitions } from './partitions.ts';
 import { anyRun, countOpenRuns } from './queries.ts';
@@ -18,16 +20,36 @@ export type * from './events.ts';
 export type * from './types.ts';
 export { allTasks, isAgentTask, isApprovalTask, isGroupTask } from './definition.ts';
 export {
+  breakerError,
   breakerKey,
   breakerOutcome,
   openBreakers,
   type Admission,
+  type BreakerFilter,
   type BreakerLimits,
   type BreakerOutcome,
   type BreakerView,
   type Breakers,
 } from './breakers.ts';
 export type * from './schedule-types.ts';
+export {
+  budgetError,
+  budgetKinds,
+  formatAmount,
+  openBudgets,
+  periods,
+  type BudgetChange,
+  type BudgetKind,
+  type BudgetLimits,
+  type BudgetUse,
+  type BudgetView,
+  type Budgets,
+  type Overrun,
+  type Period,
+  type ReserveAnswer,
+  type ReserveRequest,
+  type Shortage,
+} from './budgets.ts';
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
@@ -49,8 +71,8 @@ export interface CoordinationOptions {
   readonly concurrency: number;
   /** Runs that the worker holds at the same time. */
   readonly maxRuns?: number;
-  /** Asked before every call of an agent; absent: every call is let in. */
-  readonly breakers?: Breakers;
+  /** Asked before every call of an agent; absent: every call is let in, and no workflow may name a budget. */
+  readonly limits?: { readonly breakers: Breakers; readonly budgets: Budgets };
   /** Folders that agents may change; absent: tasks that name one fail. */
   readonly workspaces?: Workspaces;
 }
@@ -83,12 +105,13 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
   const { database, clock, log } = options;
   const feed = new RunFeed();
   await ensurePartitions(database, clock, log);
-  const runs = new Runs({ ...options, feed });
+  const gate = options.limits && createCallGate({ ...options.limits, clock });
+  const runs = new Runs({ ...options, feed, ...(gate && { gate }) });
   let worker: Worker | undefined;
   return {
     runs,
     async startWorker() {
-      worker ??= createWorker(options, feed);
+      worker ??= createWorker(options, feed, gate);
       await worker.start();
     },
     async status() {
@@ -103,9 +126,13 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
   };
 }
 
-function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
+function createWorker(
+  options: CoordinationOptions,
+  feed: RunFeed,
+  gate: CallGate | undefined,
+): Worker {
   const { database, registry, home, clock, log, leaseMs, concurrency } = options;
-  const { breakers, workspaces } = options;
+  const { workspaces } = options;
   return new Worker({
     database,
     registry,
@@ -117,7 +144,7 @@ function createWorker(options: CoordinationOptions, feed: RunFeed): Worker {
     concurrency: concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : concurrency,
     maxRuns: options.maxRuns ?? 10_000,
     feed,
-    ...(breakers === undefined ? {} : { gate: createCallGate({ breakers }) }),
+    ...(gate === undefined ? {} : { gate }),
     ...(workspaces === undefined ? {} : { workspaces }),
   });
 }

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
 import { AppError, isId, newId, type Clock, type Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import type { CallGate } from './attempt.ts';
+import { assertNoBudgets } from './call-gate.ts';
 import { answerProblem } from './answers.ts';
 import { canonicalJson } from './canonical.ts';
 import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
@@ -41,6 +43,7 @@ export interface RunsOptions {
   readonly log: Log;
   readonly feed: RunFeed;
   readonly workspaces?: Workspaces;
+  readonly gate?: CallGate;
 }
 
 /**
@@ -423,6 +426,10 @@ export class Runs implements Coordination {
     agents: AgentDefinition[];
   }> {
     const definition = findWorkflow(request.workflow, await this.workflows());
+    const { gate } = this.#options;
+    const { budgets = [] } = definition;
+    if (gate === undefined) assertNoBudgets(budgets);
+    else await gate.check(budgets);
     const agents = agentNames(definition).map((name) => {
       const agent = this.#options.registry.get(name);
       if (agent !== undefined) return agent;

@@ -346,7 +346,9 @@ export class Worker {
       else if ('task' in body && body.type !== 'attempt.progress') open.delete(body.task);
     }
     if (open.size === 0) return;
-    const ended = await this.#options.registry.reap([...open.values()]);
+    const attempts = [...open.values()];
+    await this.#options.gate?.forget(attempts);
+    const ended = await this.#options.registry.reap(attempts);
     if (ended > 0)
       this.#options.log.info({ runId, ended }, 'ended processes of a worker that died');
   }
