@@ -14,6 +14,7 @@ import { addExamples, addSettingFlags } from './flags.ts';
 import { note, plural, printDocument, printRows, renderTable } from './output.ts';
 import { problemColumns } from './problems.ts';
 import { workflowText, workflowTree } from './run-plan.ts';
+import { registerWorkflowSchema } from './workflow-schema.ts';
 
 /** `centuria workflow`: what can be run. */
 export function registerWorkflow(program: Command, context: CliContext): void {
@@ -52,6 +53,7 @@ export function registerWorkflow(program: Command, context: CliContext): void {
   });
 
   registerLint(group, context);
+  registerWorkflowSchema(group, context);
 }
 
 function registerLint(group: Command, context: CliContext): void {

@@ -25,7 +25,8 @@ const places: Readonly<Record<string, string>> = {
   index: 'the stages of a pipeline have it',
   previous: 'the stages of a pipeline have it, but for the first',
   votes: 'the arbiter of a vote has it',
-  answer: 'the verifier of a competition has it',
+  answer: 'the verifier of a competition has it, and what undoes a task',
+  workspace: 'a task with a workspace has it, in its input',
 };
 
 /** What every expression of a workflow can name. */

@@ -52,7 +52,7 @@ function checkGroup(walk: Walk, value: unknown, path: Path, depth: number): void
     ...walk.document.check(schema, withoutForeign(walk, value, mode, schema, path), path),
   );
   if (mode !== undefined && modesOf('agents').includes(mode)) checkShorthand(walk, value, path);
-  if (depth === workflowLimits.depth) {
+  if (depth > workflowLimits.depth) {
     complain(walk, path, `groups are nested deeper than ${workflowLimits.depth} levels`);
     return;
   }

@@ -14,6 +14,7 @@ import { elementOf, readable, stepInto, union, type JsonSchema } from './schema-
 import type { CompiledWorkflow, Places } from './workflow-compile.ts';
 import { nameOf, type Complain, type KnownAgents } from './workflow-rules.ts';
 import {
+  closedMap,
   innerScope,
   localName,
   outermostScope,
@@ -121,19 +122,25 @@ function pipelineType(check: Check, group: Group, id: string, scope: Scope): Jso
   const items = templateType(check, scope, group.stream?.items, path);
   const noList = misfit(items, { type: 'array' });
   if (noList !== undefined) check.complain(path, `items of ${nameOf(id)}: ${noList.message}`);
-  const why = 'in a pipeline ${previous} is what the stage before gave';
-  const hidden = Object.fromEntries(group.tasks.map((task) => [localName(task), why]));
   // An inner pipeline's first stage has no stage before, whatever stands around it.
   const { previous: _outer, ...roots } = scope.roots;
+  const before: [string, JsonSchema][] = [];
   let previous: JsonSchema | undefined;
-  for (const task of group.tasks) {
-    const inner = innerScope({ ...scope, roots }, {}, hidden, {
-      item: elementOf(items),
-      index: { type: 'integer', minimum: 0 },
-      ...(previous === undefined ? {} : { previous }),
-    });
-    const type = taskType(check, task, inner);
-    previous = task.onFailure === 'stop' ? type : union([type, { type: 'null' }]);
+  for (const [index, task] of group.tasks.entries()) {
+    const later = group.tasks.slice(index).map((each) => [localName(each), 'it comes later']);
+    const around = innerScope(
+      { ...scope, roots },
+      Object.fromEntries(before),
+      {},
+      {
+        item: elementOf(items),
+        index: { type: 'integer', minimum: 0 },
+        ...(previous === undefined ? {} : { previous }),
+      },
+    );
+    previous = taskType(check, task, innerScope(around, {}, Object.fromEntries(later)));
+    // An item that a stage did not complete goes no further.
+    before.push([localName(task), taskView(previous, true)]);
   }
   return { type: 'array', items: union([previous ?? true, { type: 'null' }]) };
 }
@@ -155,7 +162,11 @@ function blindType(check: Check, group: Group, scope: Scope): JsonSchema {
   }
   const arbiter = group.voting?.arbiter;
   if (arbiter === undefined || arbiter === 'person') return answer;
-  const decided = taskType(check, arbiter, innerScope(inner, {}, {}, { votes: true }));
+  const decided = taskType(
+    check,
+    arbiter,
+    innerScope(inner, {}, {}, { votes: { type: 'array', items: answer } }),
+  );
   return union([answer, decided]);
 }
 
@@ -179,10 +190,14 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
   if (isGroupTask(task)) return groupType(check, task.group, task.id, scope);
   if (isApprovalTask(task)) {
     templateType(check, scope, task.approval.prompt, places.of(task.id, 'approval'));
-    return true;
+    const textOrNull = { type: ['string', 'null'] };
+    return closedMap({ approved: { const: true }, by: textOrNull, comment: textOrNull });
   }
-  if (!isAgentTask(task)) return true;
-  checkCall(check, scope, task, ['input'], `task ${task.id}`);
+  // What comes with a signal is known to nobody before.
+  if (!isAgentTask(task)) return 'ms' in task.wait ? { type: 'null' } : true;
+  const folder = { workspace: closedMap({ path: { type: 'string' } }) };
+  const own = task.workspace === undefined ? scope : innerScope(scope, {}, {}, folder);
+  checkCall(check, own, task, ['input'], `task ${task.id}`);
   const output = outputOf(check, task.agent);
   if (task.workspace !== undefined) {
     const path = places.of(task.id, 'workspace', 'folder');
@@ -191,8 +206,11 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
     if (wrong !== undefined) check.complain(path, `workspace of task ${task.id}: ${wrong.message}`);
   }
   if (task.compensate !== undefined) {
-    // What is undone has been done: it may be named by what undoes it.
-    const inner = innerScope(scope, { [localName(task)]: taskView(output, true) }, {});
+    const done = closedMap({
+      output: union([output, { type: 'null' }]),
+      status: { type: 'string' },
+    });
+    const inner = innerScope(scope, {}, {}, { answer: done });
     const call = { id: task.id, ...task.compensate };
     checkCall(check, inner, call, ['compensate', 'input'], `what undoes task ${task.id}`);
   }
