@@ -7,7 +7,6 @@ import {
   defaultRetry,
   errorRecord,
   expand,
-  references,
   toAppError,
   type Clock,
   type ErrorRecord,
@@ -18,7 +17,7 @@ import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Usage } from './events.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
-import { templateOf } from './shape.ts';
+import { templateOf, type Node } from './shape.ts';
 import type { RunState } from './state.ts';
 
 /** Asked before every call: breakers and budgets that runs share. */
@@ -96,12 +95,14 @@ const spareModes: ReadonlySet<string> = new Set(['consensus', 'competitive', 're
 
 class Attempt {
   readonly #request: AttemptRequest;
+  readonly #node: Node | undefined;
   #retries: number;
   #call: Call | undefined;
   #mark: WorkspaceMark | undefined;
 
   constructor(request: AttemptRequest) {
     this.#request = request;
+    this.#node = request.state.shape.nodes.get(templateOf(request.path));
     this.#retries = request.task.retries ?? 0;
   }
 
@@ -111,20 +112,19 @@ class Attempt {
     this.#retries = task.retries ?? agent.retries;
     const deferred = await this.#admit(agent);
     if (deferred !== undefined) return deferred;
-    if (references(task.input).includes('run.folder')) await prepareRunFolder(context.home, runId);
+    if (this.#node?.namesFolder === true) await prepareRunFolder(context.home, runId);
     const folder = await this.#beginWorkspace();
     signal.throwIfAborted();
     const { output, usage } = await this.#invoke(agent, folder);
     await this.#finishWorkspace();
     await this.#done({ cancelled: false, last: true, usage });
-    const isBlind = this.#request.state.shape.nodes.get(templateOf(path))?.blind === true;
     return {
       type: 'attempt.succeeded',
       task: path,
       attempt,
       output: output ?? null,
       usage,
-      ...(isBlind ? { blind: true } : {}),
+      ...(this.#node?.blind === true ? { blind: true } : {}),
     };
   }
 
@@ -196,7 +196,7 @@ class Attempt {
       return undefined;
     }
     const { error, retryAt } = refusal;
-    const mode = this.#request.state.shape.nodes.get(templateOf(path))?.group.mode ?? 'parallel';
+    const { mode } = this.#node?.group ?? { mode: 'parallel' };
     if (retryAt === undefined || spareModes.has(mode)) {
       return { type: 'attempt.failed', task: path, attempt: this.#request.attempt, error };
     }
@@ -221,7 +221,7 @@ class Attempt {
     try {
       return await context.registry.invoke({
         agent,
-        input: expand(task.input, this.#scope(folder)),
+        input: this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder)),
         attemptId,
         attempt,
         idempotencyKey: `${runId}/${path}`,

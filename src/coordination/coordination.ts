@@ -11,7 +11,7 @@ import { createCallGate } from './call-gate.ts';
 import { ensurePartitions } from './partitions.ts';
 import { anyRun, countOpenRuns } from './queries.ts';
 import { RunFeed } from './run-feed.ts';
-import { Runs } from './runs.ts';
+import { openRuns } from './runs.ts';
 import type { Coordination, RunStatus } from './types.ts';
 import { Worker } from './worker.ts';
 
@@ -106,7 +106,7 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
   const feed = new RunFeed();
   await ensurePartitions(database, clock, log);
   const gate = options.limits && createCallGate({ ...options.limits, clock });
-  const runs = new Runs({ ...options, feed, ...(gate && { gate }) });
+  const runs = openRuns({ ...options, feed, ...(gate && { gate }) });
   let worker: Worker | undefined;
   return {
     runs,

@@ -37,6 +37,9 @@ export interface Append {
   readonly signalIds?: readonly string[];
 }
 
+/** `fenced`: another worker holds the run. `at`: when the row was changed, by the database's clock; null when it was not. */
+export type Appended = { readonly at: Date | null } | 'fenced';
+
 export interface EventLogOptions {
   readonly database: Database;
   readonly worker: string;
@@ -54,7 +57,7 @@ const maxBatch = 500;
  */
 export class EventLog {
   readonly #options: EventLogOptions;
-  readonly #commits: GroupCommit<Append, 'appended' | 'fenced'>;
+  readonly #commits: GroupCommit<Append, Appended>;
   readonly #closing = new AbortController();
 
   constructor(options: EventLogOptions) {
@@ -74,7 +77,7 @@ export class EventLog {
    * nothing was written. While the database can not be reached it goes on trying until `close`.
    * Only one append of a run may be under way.
    */
-  append(append: Append): Promise<'appended' | 'fenced'> {
+  append(append: Append): Promise<Appended> {
     return this.#commits.submit(append);
   }
 
@@ -84,13 +87,13 @@ export class EventLog {
     await this.#commits.drain();
   }
 
-  async #commit(batch: readonly Append[]): Promise<readonly ('appended' | 'fenced' | Error)[]> {
+  async #commit(batch: readonly Append[]): Promise<readonly (Appended | Error)[]> {
     const { database, clock, log, random, worker } = this.#options;
     const columns = columnsOf(worker, batch);
     for (let attempt = 1; ; attempt += 1) {
       try {
         const rows = await database.query(appendEvents(columns));
-        const held = new Map(rows.map((row) => [row.run_id, row.appended]));
+        const held = new Map(rows.map((row) => [row.run_id, row]));
         return batch.map((append) => outcomeOf(append, held.get(append.runId), attempt > 1));
       } catch (thrown) {
         const error = toAppError(thrown);
@@ -115,8 +118,8 @@ export class EventLog {
     }
   }
 
-  async #isolate(batch: readonly Append[]): Promise<readonly ('appended' | 'fenced' | Error)[]> {
-    const results: ('appended' | 'fenced' | Error)[] = [];
+  async #isolate(batch: readonly Append[]): Promise<readonly (Appended | Error)[]> {
+    const results: (Appended | Error)[] = [];
     for (const append of batch) {
       const [result] = await this.#commit([append]).catch((error: unknown) => [toAppError(error)]);
       results.push(result ?? new AppError('internal', 'a commit gave no result'));
@@ -127,11 +130,12 @@ export class EventLog {
 
 function outcomeOf(
   append: Append,
-  appended: number | undefined,
+  held: { readonly appended: number; readonly at: Date | null } | undefined,
   repeated: boolean,
-): 'appended' | 'fenced' | Error {
-  if (appended === undefined) return 'fenced';
-  if (appended === append.events.length || (repeated && appended === 0)) return 'appended';
+): Appended | Error {
+  if (held === undefined) return 'fenced';
+  const { appended, at } = held;
+  if (appended === append.events.length || (repeated && appended === 0)) return { at };
   return new AppError(
     'run_corrupt',
     `run ${append.runId} already has events that its owner did not write`,
@@ -148,13 +152,13 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
   );
   return {
     worker,
-    runIds: batch.map(({ runId }) => runId),
-    epochs: batch.map(({ epoch }) => epoch),
-    changes: batch.map(({ row }) => (row === undefined ? null : JSON.stringify(row))),
-    rowRunIds: rows.map(({ runId }) => runId),
-    seqs: rows.map(({ seq }) => seq),
-    eventCounts: rows.map(({ bodies }) => bodies.length),
-    bodies: rows.map(({ bodies }) => JSON.stringify(bodies)),
+    runIds: batch.map(({ runId }) => runId).join(','),
+    epochs: batch.map(({ epoch }) => epoch).join(','),
+    changes: batch.map(({ row }) => (row === undefined ? '' : JSON.stringify(row))).join('\n'),
+    rowRunIds: rows.map(({ runId }) => runId).join(','),
+    seqs: rows.map(({ seq }) => seq).join(','),
+    eventCounts: rows.map(({ bodies }) => bodies.length).join(','),
+    bodies: rows.map(({ bodies }) => JSON.stringify(bodies)).join('\n'),
     signalRunIds: signals.map(({ runId }) => runId),
     signalIds: signals.map(({ id }) => id),
   };

@@ -1,46 +1,23 @@
-import { AppError, errorRecord, expand, newId } from '../base/base.ts';
+import { AppError, expand, newId } from '../base/base.ts';
 import { runAttempt, type AttemptContext } from './attempt.ts';
 import { decide } from './decide.ts';
 import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append, EventLog } from './event-log.ts';
 import type { EventBody, RunEvent } from './events.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { never, type RunRow, type SignalRow } from './queries.ts';
 import { budgetOf } from './run-budget.ts';
 import { outputScope, scopeOf } from './scope.ts';
-import { parentOf } from './shape.ts';
+import { endedRow, rowChange, whyParked } from './row-change.ts';
+import type { ClaimedRun, DriverContext, DriverEnd } from './driver-types.ts';
+import type { Ended } from './run-feed.ts';
+import { leftByOthers } from './takeover.ts';
+import { detailView } from './views.ts';
 import { answerTo } from './signals.ts';
 import type { Slots } from './slots.ts';
 import { applyEvent } from './projection.ts';
-import {
-  countTasks,
-  newRunState,
-  openQuestions,
-  runEnded,
-  taskEnded,
-  type RunState,
-} from './state.ts';
+import { isOver, newRunState, runEnded, type RunState } from './state.ts';
 import { undoEffects, type UndoContext } from './undo.ts';
-
-/** What a driver stands on; the same for all runs of a worker. */
-export interface DriverContext extends UndoContext, AttemptContext {
-  readonly worker: string;
-  readonly eventLog: EventLog;
-  readonly slots: Slots;
-  /** Called when events have become durable, and whether the run has ended with them. */
-  readonly publish: (runId: string, ended: boolean) => void;
-}
-
-export interface ClaimedRun {
-  readonly row: RunRow;
-  readonly definition: WorkflowDefinition;
-  readonly events: readonly RunEvent[];
-  readonly signals: readonly SignalRow[];
-}
-
-/** How a driver let go of its run: `parked` waits for a time or for somebody, without a worker. */
-export type DriverEnd = 'ended' | 'released' | 'parked' | 'fenced';
 
 interface Attempt {
   readonly controller: AbortController;
@@ -55,8 +32,6 @@ interface Begun extends Start {
 
 type Release = Extract<EventBody, { type: 'run.released' }>;
 
-/** After so many attempts whose worker died, the task itself is taken for the cause. */
-const maxAbandoned = 5;
 /** A task's progress is written at most so often: the log is for facts, not for every line. */
 const progressIntervalMs = 2_000;
 const progressLength = 200;
@@ -75,7 +50,7 @@ export class RunDriver {
   readonly #context: DriverContext;
   readonly #definition: WorkflowDefinition;
   readonly #epoch: bigint;
-  readonly #priority: number;
+  readonly #row: RunRow;
   readonly #state: RunState;
   readonly #expressions: Expressions;
   readonly #attempts = new Map<string, Attempt>();
@@ -100,7 +75,7 @@ export class RunDriver {
     this.#context = context;
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
-    this.#priority = claimed.row.priority;
+    this.#row = claimed.row;
     this.#state = newRunState(claimed.definition);
     const { home } = context;
     const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
@@ -171,7 +146,8 @@ export class RunDriver {
       throw error;
     } finally {
       this.#context.slots.forget(this);
-      this.#stopAttempts(new AppError('cancelled', 'the run is no longer driven here'));
+      if (this.#attempts.size > 0)
+        this.#stopAttempts(new AppError('cancelled', 'the run is no longer driven here'));
       for (const each of this.#told.splice(0))
         each.reject(new AppError('fenced', 'the run is no longer driven here'));
       await Promise.allSettled([...this.#attempts.values()].map(({ done }) => done));
@@ -180,38 +156,14 @@ export class RunDriver {
 
   /** First facts of this lease: whose it is, and which attempts died with the worker before. */
   #open(takeover: boolean): void {
-    const state = this.#state;
-    if (runEnded(state.status) && state.undo !== 'requested') {
+    if (this.#isOver()) {
       throw new AppError(
         'run_corrupt',
-        `run ${this.runId} is open but its events say ${state.status}`,
+        `run ${this.runId} is open but its events say ${this.#state.status}`,
       );
     }
     this.#record({ type: 'run.claimed', worker: this.#context.worker, takeover });
-    for (const path of Array.from(state.running.keys())) {
-      const task = state.tasks.get(path);
-      if (task === undefined) continue;
-      const attempt = task.attempts;
-      if (this.#isLeftBehind(path)) {
-        const reason = 'its group has its result';
-        this.#record({ type: 'attempt.cancelled', task: path, attempt, reason });
-      } else if (task.abandoned + 1 >= maxAbandoned) {
-        const message = `the worker died ${maxAbandoned} times during this task`;
-        const error = errorRecord(new AppError('agent_crashed', message, { retryable: false }));
-        this.#record({ type: 'attempt.failed', task: path, attempt, error });
-      } else {
-        const reason = 'the worker that ran it is gone';
-        this.#record({ type: 'attempt.abandoned', task: path, attempt, reason });
-      }
-    }
-  }
-
-  /** Whether a group around the task has ended: the task was on its way out. */
-  #isLeftBehind(path: string): boolean {
-    for (let group = parentOf(path); group !== ''; group = parentOf(group)) {
-      if (taskEnded(this.#state.tasks.get(group)?.status ?? 'created')) return true;
-    }
-    return runEnded(this.#state.status);
+    for (const fact of leftByOthers(this.#state)) this.#record(fact);
   }
 
   #now(): number {
@@ -295,7 +247,7 @@ export class RunDriver {
     }
     const places = this.#context.slots.take(fitting.length, {
       key: this,
-      priority: this.#priority,
+      priority: this.#row.priority,
       wake: () => this.#rouse(),
     });
     return fitting.slice(0, places).map((each) => {
@@ -354,9 +306,10 @@ export class RunDriver {
         ...this.#projection(events, release),
         ...(signalIds.length === 0 ? {} : { signalIds }),
       });
-      settle(outcome === 'appended');
-      if (outcome === 'appended') this.#context.publish(this.runId, this.#isOver());
-      return outcome;
+      settle(outcome !== 'fenced');
+      if (outcome === 'fenced') return 'fenced';
+      this.#context.publish(this.runId, this.#endedAt(outcome.at));
+      return 'appended';
     } catch (error) {
       settle(false);
       throw error;
@@ -364,7 +317,14 @@ export class RunDriver {
   }
 
   #isOver(): boolean {
-    return runEnded(this.#state.status) && this.#state.undo !== 'requested';
+    return isOver(this.#state);
+  }
+
+  /** The run as it ended, for who waits for it. */
+  #endedAt(at: Date | null): Ended | undefined {
+    if (!this.#isOver()) return undefined;
+    const row = endedRow(this.#row, this.#state, at);
+    return () => detailView(row, this.#definition, this.#state);
   }
 
   /** What of the events shows in the run's row. */
@@ -372,24 +332,11 @@ export class RunDriver {
     events: readonly { body: EventBody }[],
     release: Release | undefined,
   ): Pick<Append, 'row'> {
-    const state = this.#state;
-    const changesStatus = events.some(({ body }) => statusChanges.has(body.type));
-    const nowMs = this.#now();
-    if (!changesStatus && nowMs - this.#countsAtMs < countsIntervalMs) return {};
-    this.#countsAtMs = nowMs;
-    const { error, undo } = state;
-    return {
-      row: {
-        counts: countTasks(state),
-        ...(changesStatus
-          ? { status: this.#isOver() || !runEnded(state.status) ? state.status : 'recovering' }
-          : {}),
-        ...(error === undefined ? {} : { error, fingerprint: fingerprintOf(error) }),
-        ...(undo === undefined ? {} : { undo }),
-        ...(release === undefined ? {} : { release: true, wakeAt: release.until ?? null }),
-        ...(this.#isOver() ? { finished: true } : {}),
-      },
-    };
+    const isDue = this.#now() - this.#countsAtMs >= countsIntervalMs;
+    const row = rowChange(this.#state, events, { release, withCounts: isDue });
+    if (row === undefined) return {};
+    this.#countsAtMs = this.#now();
+    return { row };
   }
 
   #start(start: Begun): void {
@@ -485,25 +432,6 @@ export class RunDriver {
 const maxTimerMs = 2_000_000_000;
 const stopping = 'the worker is stopping';
 
-function whyParked(state: RunState): string {
-  if (state.paused) return 'paused';
-  const [question] = openQuestions(state);
-  return question === undefined ? 'nothing to do yet' : `waits for an answer: ${question.prompt}`;
-}
-
 function taskOf(body: EventBody): string {
   return 'task' in body ? body.task : '';
 }
-
-const statusChanges: ReadonlySet<EventBody['type']> = new Set([
-  'run.claimed',
-  'run.released',
-  'run.paused',
-  'run.resumed',
-  'run.retried',
-  'run.undo_requested',
-  'run.undone',
-  'run.completed',
-  'run.failed',
-  'run.cancelled',
-]);

@@ -25,6 +25,10 @@ export interface Node {
   readonly earlier: ReadonlySet<string>;
   /** Names of tasks that its expressions ask for; undefined: of all. */
   readonly asksFor: ReadonlySet<string> | undefined;
+  /** Whether what the agent gets has no expressions: it is given as it stands. */
+  readonly isPlain: boolean;
+  /** Whether what the agent gets names the run's folder, which is made only then. */
+  readonly namesFolder: boolean;
   /** Whether it is one voter of a consensus, or stands within one. */
   readonly blind: boolean;
 }
@@ -97,6 +101,8 @@ function rootNode(definition: WorkflowDefinition): Node {
     index: -1,
     earlier: new Set(),
     asksFor: namesAskedFor([definition.stream?.items, definition.output]),
+    isPlain: true,
+    namesFolder: false,
     blind: false,
   };
 }
@@ -130,6 +136,7 @@ function layOut(
       index,
       earlier: new Set(earlier.map(nameOf)),
       asksFor: askedFor(spec),
+      ...inputOf(spec),
       blind: isBlind,
     });
     if (fixedHere) fixed.push(spec.id);
@@ -141,6 +148,12 @@ function layOut(
   const arbiter = group.voting?.arbiter;
   if (arbiter !== undefined && arbiter !== 'person') add(arbiter, -1, isFixed);
   if (group.race?.verify !== undefined) add(group.race.verify, -1, false);
+}
+
+function inputOf(spec: TaskSpec): Pick<Node, 'isPlain' | 'namesFolder'> {
+  if (!isAgentTask(spec)) return { isPlain: true, namesFolder: false };
+  const isPlain = !JSON.stringify(spec.input ?? null).includes('${');
+  return { isPlain, namesFolder: !isPlain && references(spec.input).includes('run.folder') };
 }
 
 /** Names after `tasks.` in whatever of the task is resolved when it starts. */

@@ -109,6 +109,11 @@ export function runEnded(status: RunStatus): boolean {
   return endedRuns.has(status);
 }
 
+/** Whether nothing is left to do: it has ended, and is not being undone. */
+export function isOver({ status, undo }: RunState): boolean {
+  return runEnded(status) && undo !== 'requested';
+}
+
 /** The state of a run before its first event. */
 export function newRunState(definition: WorkflowDefinition): RunState {
   const shape = shapeOf(definition);

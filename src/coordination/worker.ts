@@ -8,7 +8,8 @@ import { EventLog } from './event-log.ts';
 import * as queries from './queries.ts';
 import type { RunRow } from './queries.ts';
 import type { RunFeed } from './run-feed.ts';
-import { RunDriver, type DriverContext } from './run-driver.ts';
+import type { DriverContext } from './driver-types.ts';
+import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { EventBody } from './events.ts';
@@ -324,7 +325,7 @@ export class Worker {
       log,
       ...(gate === undefined ? {} : { gate }),
       ...(workspaces === undefined ? {} : { workspaces }),
-      publish: (runId, ended) => feed.published(runId, ended),
+      publish: (runId, end) => feed.published(runId, end),
     };
   }
 

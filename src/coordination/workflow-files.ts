@@ -7,6 +7,7 @@ import type { WorkflowProblem } from './types.ts';
 import { parseWorkflow, type KnownAgents, type ParsedWorkflow } from './workflow.ts';
 
 const maxFileBytes = 1024 * 1024;
+const freshMs = 50;
 
 export interface LoadedWorkflows {
   readonly definitions: readonly WorkflowDefinition[];
@@ -52,13 +53,24 @@ export class WorkflowFiles {
   readonly #folders: readonly string[];
   readonly #registry: AgentRegistry;
   #loaded: { readonly key: string; readonly workflows: LoadedWorkflows } | undefined;
+  #loading: Promise<LoadedWorkflows> | undefined;
+  #lookedAtMs = 0;
 
   constructor(folders: readonly string[], registry: AgentRegistry) {
     this.#folders = folders;
     this.#registry = registry;
   }
 
-  async load(): Promise<LoadedWorkflows> {
+  /** What the files say, looked at again after 50 ms: many starts a second must not look each by itself. */
+  load(): Promise<LoadedWorkflows> {
+    if (this.#loading === undefined || performance.now() - this.#lookedAtMs > freshMs) {
+      this.#lookedAtMs = performance.now();
+      this.#loading = this.#look();
+    }
+    return this.#loading;
+  }
+
+  async #look(): Promise<LoadedWorkflows> {
     const known = this.#registry.list();
     const agents = new Map(known.map((agent) => [agent.name, agent]));
     const stamps: string[] = known.map(({ name, hash }) => `${name} ${hash}`);

@@ -1,5 +1,6 @@
 /** Workflow files: what they may hold, what is made of them, and what is wrong with them. */
 import { createHash } from 'node:crypto';
+import { canonicalJson } from './canonical.ts';
 import { Type } from 'typebox';
 import { parseCheckedYaml } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
@@ -57,14 +58,13 @@ function refused(problems: readonly WorkflowProblem[]): ParsedWorkflow {
 
 /** SHA-256 of the definition with sorted keys, lower-case hex: the same workflow has the same hash. */
 export function definitionHash(definition: WorkflowDefinition): string {
-  return createHash('sha256').update(canonicalJson(definition)).digest('hex');
+  let hash = hashes.get(definition);
+  if (hash === undefined) {
+    hash = createHash('sha256').update(canonicalJson(definition)).digest('hex');
+    hashes.set(definition, hash);
+  }
+  return hash;
 }
 
-/** JSON with the keys of every object in order. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) =>
-    item !== null && typeof item === 'object' && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
-  );
-}
+/** A definition never changes, and each start asks for its hash. */
+const hashes = new WeakMap<WorkflowDefinition, string>();

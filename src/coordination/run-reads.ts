@@ -1,0 +1,89 @@
+/** Runs as they are in the database. */
+import { AppError, isId } from '../base/base.ts';
+import type { Database } from '../database/database.ts';
+import type { WorkflowDefinition } from './definition.ts';
+import { projectRun } from './projection.ts';
+import * as queries from './queries.ts';
+import type { RunRow } from './queries.ts';
+import type { RunState } from './state.ts';
+import type { RunDetail } from './types.ts';
+import { detailView, eventViews } from './views.ts';
+
+const cachedDefinitions = 1_000;
+
+export interface LoadedRun {
+  readonly row: RunRow;
+  readonly definition: WorkflowDefinition;
+  readonly state: RunState;
+}
+
+/** Reads runs, and the definitions that they are pinned to. */
+export class RunReads {
+  readonly #database: Database;
+  /** Definitions that are known to be stored, by hash. */
+  readonly #definitions = new Map<string, WorkflowDefinition>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Throws `run_not_found`. */
+  async row(runId: string): Promise<RunRow> {
+    const [row] = await this.#database.query(queries.runOfId(checkedId(runId)));
+    if (row !== undefined) return row;
+    throw notFound(runId);
+  }
+
+  async load(runId: string): Promise<LoadedRun> {
+    return this.#project(await this.row(runId));
+  }
+
+  async detail(row: RunRow): Promise<RunDetail> {
+    const { definition, state } = await this.#project(row);
+    return detailView(row, definition, state);
+  }
+
+  /** What runs are pinned to has to be there before they are. */
+  async keep(hash: string, definition: WorkflowDefinition): Promise<void> {
+    if (this.#definitions.has(hash)) return;
+    await this.#database.query(queries.storeDefinition(hash, definition.name, definition));
+    this.#remember(hash, definition);
+  }
+
+  async #project(row: RunRow): Promise<LoadedRun> {
+    const definition = await this.#definitionOf(row);
+    const rows = await this.#database.query(queries.eventsOfRuns([row.run_id]));
+    return { row, definition, state: projectRun(definition, eventViews(rows)) };
+  }
+
+  async #definitionOf(row: RunRow): Promise<WorkflowDefinition> {
+    const known = this.#definitions.get(row.definition_hash);
+    if (known !== undefined) return known;
+    const [found] = await this.#database.query(queries.definitionOfHash(row.definition_hash));
+    if (found === undefined) {
+      throw new AppError('run_corrupt', `the definition of run ${row.run_id} is gone`, {
+        remedy: 'Its events can still be read: `centuria run events`.',
+      });
+    }
+    const definition = found.definition as WorkflowDefinition;
+    this.#remember(row.definition_hash, definition);
+    return definition;
+  }
+
+  #remember(hash: string, definition: WorkflowDefinition): void {
+    if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
+    this.#definitions.set(hash, definition);
+  }
+}
+
+/** An id that is none can not name a run; the database must not have to say so. */
+export function checkedId(runId: string): string {
+  if (isId(runId)) return runId;
+  throw notFound(runId);
+}
+
+function notFound(runId: string): AppError {
+  return new AppError('run_not_found', `there is no run ${runId}`, {
+    remedy: '`centuria run list` shows what there is.',
+  });
+}

@@ -1,0 +1,271 @@
+/** How runs begin: planned, started and forked, pinned to all that they need for their whole life. */
+import { createHash } from 'node:crypto';
+import type { AgentDefinition } from '../agents/agents.ts';
+import { AppError, newId } from '../base/base.ts';
+import { assertNoBudgets } from './call-gate.ts';
+import { canonicalJson } from './canonical.ts';
+import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
+import type { EventBody } from './events.ts';
+import { wavesOf } from './graph.ts';
+import { GroupCommit } from './group-commit.ts';
+import { resolveInputs } from './inputs.ts';
+import * as queries from './queries.ts';
+import type { CreateColumns } from './queries.ts';
+import { standingOn } from './rerun.ts';
+import type { RunReads } from './run-reads.ts';
+import type { RunsOptions } from './runs.ts';
+import type { Coordination, RunPlan, RunSummary, StartRun } from './types.ts';
+import { summaryView } from './views.ts';
+import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
+import { definitionHash } from './workflow.ts';
+
+interface Creation {
+  readonly runId: string;
+  readonly definition: WorkflowDefinition;
+  readonly hash: string;
+  readonly priority: number;
+  readonly key: string | null;
+  readonly requestHash: string;
+  readonly created: Extract<EventBody, { type: 'run.created' }>;
+}
+
+/** Starts runs. */
+export class RunStarts {
+  readonly #options: RunsOptions;
+  readonly #reads: RunReads;
+  readonly #creations: GroupCommit<Creation, Date | undefined>;
+  readonly #files: WorkflowFiles;
+
+  constructor(options: RunsOptions, reads: RunReads) {
+    this.#options = options;
+    this.#reads = reads;
+    this.#files = new WorkflowFiles(options.workflowFolders, options.registry);
+    this.#creations = new GroupCommit({
+      name: 'the queue of runs to be created',
+      capacity: 10_000,
+      maxInFlight: options.database.driver === 'embedded' ? 1 : 2,
+      maxItems: 500,
+      commit: (batch) => this.#create(batch),
+    });
+  }
+
+  workflows(): Promise<LoadedWorkflows> {
+    return this.#files.load();
+  }
+
+  async plan(request: StartRun): Promise<RunPlan> {
+    const { definition, input, agents } = await this.#prepare(request);
+    return {
+      workflow: definition,
+      input,
+      waves: wavesOf(definition.tasks),
+      agents: agents.map(({ name, hash }) => {
+        const status = this.#options.registry.status(name);
+        const usable = status === undefined || status.state !== 'unavailable';
+        return usable
+          ? { name, hash }
+          : { name, hash, unavailable: status.reason ?? 'no reason known' };
+      }),
+      irreversible: irreversibleOf(definition, agents),
+    };
+  }
+
+  async start(request: StartRun): Promise<RunSummary> {
+    const priority = checkedPriority(request.priority ?? 50);
+    const key = request.idempotencyKey ?? null;
+    if (key !== null && (key.length === 0 || key.length > 255 || key.includes('\0'))) {
+      throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
+    }
+    const { definition, input, agents } = await this.#prepare(request);
+    const irreversible = irreversibleOf(definition, agents).map(({ task }) => task);
+    return this.#begin(definition, agents, {
+      priority,
+      key,
+      asked: [definition.name, input, priority],
+      created: {
+        input,
+        ...(irreversible.length === 0 ? {} : { irreversible }),
+        ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
+      },
+    });
+  }
+
+  async fork(runId: string, request: Parameters<Coordination['fork']>[1]): Promise<RunSummary> {
+    const { from, input: changed = {}, by } = request;
+    const { row, state, definition } = await this.#reads.load(runId);
+    const again = new Set(standingOn(state, from));
+    const kept = [...state.tasks.values()].filter(
+      ({ id, status }) => status === 'completed' && id !== '' && !again.has(id),
+    );
+    const hashes = Object.values(state.agents);
+    const found = await Promise.all(hashes.map((hash) => this.#options.registry.byHash(hash)));
+    const agents = found.flatMap((agent) => (agent === undefined ? [] : [agent]));
+    if (agents.length < hashes.length) {
+      throw new AppError('agent_not_found', `an agent that run ${runId} was pinned to is gone`);
+    }
+    const input = await resolveInputs(
+      definition,
+      { ...state.input, ...changed },
+      this.#options.cwd,
+    );
+    return this.#begin(definition, agents, {
+      priority: row.priority,
+      key: null,
+      asked: null,
+      created: {
+        input,
+        forkedFrom: { runId: row.run_id, task: from },
+        inherited: Object.fromEntries(kept.map(({ id, output }) => [id, { output }])),
+        ...(state.irreversible.length === 0 ? {} : { irreversible: state.irreversible }),
+        ...(by === undefined ? {} : { startedBy: by }),
+      },
+    });
+  }
+
+  /** Writes the first event of a run, pinned to what it needs for its whole life. */
+  async #begin(
+    definition: WorkflowDefinition,
+    agents: readonly AgentDefinition[],
+    begun: {
+      readonly priority: number;
+      readonly key: string | null;
+      /** What two starts with one key must have in common. */
+      readonly asked: unknown;
+      readonly created: Omit<
+        Creation['created'],
+        'type' | 'workflow' | 'definitionHash' | 'agents'
+      >;
+    },
+  ): Promise<RunSummary> {
+    const hash = definitionHash(definition);
+    await this.#store(hash, definition, agents);
+    const { priority, key, asked, created } = begun;
+    const creation: Creation = {
+      runId: newId(this.#options.clock),
+      definition,
+      hash,
+      priority,
+      key,
+      requestHash:
+        key === null ? '' : createHash('sha256').update(canonicalJson(asked)).digest('hex'),
+      created: {
+        type: 'run.created',
+        workflow: definition.name,
+        definitionHash: hash,
+        agents: Object.fromEntries(agents.map((agent) => [agent.name, agent.hash])),
+        ...created,
+      },
+    };
+    const createdAt = await this.#creations.submit(creation);
+    if (createdAt === undefined) return this.#existing(creation);
+    const { startedBy, forkedFrom } = created;
+    return {
+      id: creation.runId,
+      workflow: definition.name,
+      status: 'queued',
+      priority,
+      createdAt: createdAt.toISOString(),
+      tasks: { created: definition.tasks.length },
+      ...(startedBy === undefined ? {} : { startedBy }),
+      ...(forkedFrom === undefined ? {} : { forkedFrom: forkedFrom.runId }),
+    };
+  }
+
+  async #prepare(request: StartRun): Promise<{
+    definition: WorkflowDefinition;
+    input: Record<string, unknown>;
+    agents: AgentDefinition[];
+  }> {
+    const definition = findWorkflow(request.workflow, await this.workflows());
+    const { gate } = this.#options;
+    const { budgets = [] } = definition;
+    if (gate === undefined) assertNoBudgets(budgets);
+    else await gate.check(budgets);
+    const agents = agentNames(definition).map((name) => {
+      const agent = this.#options.registry.get(name);
+      if (agent !== undefined) return agent;
+      throw new AppError(
+        'agent_not_found',
+        `workflow ${definition.name} names the agent ${name}, which does not exist`,
+      );
+    });
+    return {
+      definition,
+      input: await resolveInputs(definition, request.input, this.#options.cwd),
+      agents,
+    };
+  }
+
+  /** What a run is pinned to has to be there before the run is. */
+  async #store(
+    hash: string,
+    definition: WorkflowDefinition,
+    agents: readonly AgentDefinition[],
+  ): Promise<void> {
+    await this.#options.registry.pin(agents);
+    await this.#reads.keep(hash, definition);
+  }
+
+  async #create(batch: readonly Creation[]): Promise<(Date | undefined)[]> {
+    const rows = await this.#options.database.query(queries.createRuns(columnsOf(batch)));
+    const created = new Map(rows.map((row) => [row.run_id, row.created_at]));
+    return batch.map(({ runId }) => created.get(runId));
+  }
+
+  /** The run that an earlier start with the same key made. */
+  async #existing(creation: Creation): Promise<RunSummary> {
+    const [found] = await this.#options.database.query(queries.runOfKey(creation.key ?? ''));
+    if (found === undefined)
+      throw new AppError('internal', 'a run was not created and its key is unknown');
+    if (found.request_hash !== creation.requestHash) {
+      throw new AppError('conflict', 'the idempotency key was used for another request', {
+        details: { runId: found.run_id },
+        remedy: 'Use a new key for a new request.',
+      });
+    }
+    return summaryView(await this.#reads.row(found.run_id));
+  }
+}
+
+function checkedPriority(priority: number): number {
+  if (Number.isInteger(priority) && priority >= 1 && priority <= 100) return priority;
+  throw new AppError(
+    'invalid_input',
+    `priority must be a whole number from 1 to 100, got ${priority}`,
+  );
+}
+
+/** Tasks whose effects nobody could undo: said before a run starts. */
+function irreversibleOf(
+  definition: WorkflowDefinition,
+  agents: readonly AgentDefinition[],
+): { task: string; why: string }[] {
+  const effects = new Map(agents.map(({ name, sideEffects }) => [name, sideEffects]));
+  return allTasks(definition)
+    .filter(isAgentTask)
+    .flatMap(({ id, agent, compensate, workspace }) => {
+      const kind = effects.get(agent);
+      if (kind === 'external' && compensate === undefined) {
+        return [{ task: id, why: `agent ${agent} acts outside, and the task names no compensate` }];
+      }
+      if (kind === 'workspace' && workspace === undefined) {
+        return [{ task: id, why: `agent ${agent} changes files, and the task names no workspace` }];
+      }
+      return [];
+    });
+}
+
+function columnsOf(batch: readonly Creation[]): CreateColumns {
+  return {
+    runIds: batch.map(({ runId }) => runId),
+    workflows: batch.map(({ definition }) => definition.name),
+    definitionHashes: batch.map(({ hash }) => hash),
+    priorities: batch.map(({ priority }) => priority),
+    keys: batch.map(({ key }) => key),
+    requestHashes: batch.map(({ requestHash }) => requestHash),
+    bodies: batch.map(({ created }) => JSON.stringify([created])),
+    formats: batch.map(({ definition }) => definition.format ?? 1),
+    startedBy: batch.map(({ created }) => created.startedBy ?? null),
+    forkedFrom: batch.map(({ created }) => created.forkedFrom?.runId ?? null),
+  };
+}
