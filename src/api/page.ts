@@ -12,6 +12,8 @@ const scripts = [
   'forms.js',
   'report.js',
   'rights.js',
+  'run-questions.js',
+  'run-tasks.js',
   'run.js',
   'lists.js',
   'watching.js',

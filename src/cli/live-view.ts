@@ -9,6 +9,8 @@ import { readKeys, type KeyOptions } from './run-keys.ts';
 
 /** Ten redraws a second are as many as an eye can use, and spare a slow connection. */
 const redrawMs = 100;
+/** Drawing a run of thousands of tasks must leave the processor to them: a fifth of the time at most. */
+const restFactor = 4;
 /** A pipeline may begin hundreds of waits a second; the server is asked about them at most so often. */
 const refreshMs = 1_000;
 
@@ -111,8 +113,10 @@ function openView(context: CliContext, options: ViewOptions): LiveView {
   const update = createLogUpdate(stream);
   let shown: { readonly run: RunDetail; readonly said: string | undefined } | undefined;
   const keys = readKeys(context, options, (text) => view.line(text));
+  let restUntilMs = 0;
   const draw = (): void => {
     if (shown === undefined) return;
+    const begunMs = context.clock.monotonicMs();
     const lines = renderFrame(shown.run, {
       columns: context.stderr.columns ?? 80,
       rows: context.stderr.rows ?? 24,
@@ -123,9 +127,13 @@ function openView(context: CliContext, options: ViewOptions): LiveView {
       said: shown.said,
     });
     update(lines.join('\n'));
+    const nowMs = context.clock.monotonicMs();
+    restUntilMs = nowMs + restFactor * (nowMs - begunMs);
   };
   // Only the timer draws: a burst of events costs one picture, and the elapsed time moves on.
-  const timer = setInterval(draw, redrawMs);
+  const timer = setInterval(() => {
+    if (context.clock.monotonicMs() >= restUntilMs) draw();
+  }, redrawMs);
   stream.on('resize', draw);
   const view: LiveView = {
     show(run, said) {

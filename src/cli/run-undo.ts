@@ -44,7 +44,9 @@ export function registerUndo(group: Command, context: CliContext): void {
       return;
     }
     const run = await client.run(id);
-    if (hasEnded(run) && plan.effects.every(({ how }) => how === 'done')) {
+    const isLeft = plan.effects.some(({ how }) => how === 'workspace' || how === 'compensation');
+    if (hasEnded(run) && !isLeft) {
+      assertNothingStays(plan, id);
       printDocument(context, run, () => `Run ${shortId(id)} left nothing to undo.`);
       return;
     }
@@ -52,6 +54,16 @@ export function registerUndo(group: Command, context: CliContext): void {
     await askFirst(context, plan, run, options);
     await client.undoRun(id, options.force === true);
     reportUndone(context, await untilUndone(context, client, id));
+  });
+}
+
+/** Asking for a yes to what can't be done would promise it. */
+function assertNothingStays({ effects }: UndoPlan, id: string): void {
+  const tasks = effects.flatMap(({ task, how }) => (how === 'impossible' ? [task] : []));
+  if (tasks.length === 0) return;
+  throw new AppError('conflict', `what run ${shortId(id)} did can't be undone`, {
+    details: { run: id, tasks },
+    remedy: `See why: centuria run undo ${shortId(id)} --plan.`,
   });
 }
 

@@ -57,7 +57,7 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
     const id = String(run?.['id']);
     const shown = await home.cli(['run', 'show', id.slice(-8)]);
     expect(shown.stdout).toContain(id);
-    expect(shown.stdout).toMatch(/^second +completed +1 /m);
+    expect(shown.stdout).toMatch(/^✓ second +\d/m);
 
     const events = rows((await home.cli(['run', 'events', 'latest', '-o', 'jsonl'])).stdout);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
@@ -198,7 +198,9 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
   test('a plan shows the waves and starts nothing', async () => {
     const before = (await home.cli(['run', 'list', '-o', 'jsonl'])).stdout;
     const plan = await home.cli(['run', 'start', 'two-steps', '--plan']);
-    expect(plan.stdout).toMatch(/Wave 1\n {2}first by step\nWave 2\n {2}second by step\n/);
+    expect(plan.stdout).toMatch(
+      /Wave 1\n {2}first by step\nWave 2\n {2}second by step {2}needs first\n/,
+    );
     expect((await home.cli(['run', 'list', '-o', 'jsonl'])).stdout).toBe(before);
   });
 

@@ -47,6 +47,19 @@ export function runPage(id) {
       }),
     },
     actions: {
+      async approve({ data, page }) {
+        await change('answer', {
+          decision: 'approve',
+          question: data.question,
+          ...(data.choice === undefined ? {} : { choice: Number(data.choice) }),
+          ...(data.add === undefined ? {} : { add: JSON.parse(data.add) }),
+        });
+        page.announce('Approved');
+      },
+      async reject({ data, page }) {
+        await change('answer', { decision: 'reject', question: data.question });
+        page.announce('Rejected');
+      },
       async cancel({ page }) {
         await change('cancel', { reason: 'asked for in the browser' });
         page.announce('Cancellation asked for');
