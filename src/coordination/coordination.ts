@@ -11,9 +11,17 @@ import type { Coordination, RunStatus } from './types.ts';
 import { Worker } from './worker.ts';
 
 export type * from './types.ts';
+export {
+  openDeadLetters,
+  type DeadLetters,
+  type FailureGroup,
+  type RetriedFailures,
+} from './dead-letters.ts';
+export { pruneRuns, type PruneReport } from './retention.ts';
 export type * from './schedule-types.ts';
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';
+export { keepRunTables, startUpkeep, type Upkeep, type UpkeepOptions } from './upkeep.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowSchema } from './workflow.ts';
 
