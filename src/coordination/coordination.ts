@@ -31,6 +31,13 @@ export {
   type BreakerView,
   type Breakers,
 } from './breakers.ts';
+export {
+  openDeadLetters,
+  type DeadLetters,
+  type FailureGroup,
+  type RetriedFailures,
+} from './dead-letters.ts';
+export { pruneRuns, type PruneReport } from './retention.ts';
 export type * from './schedule-types.ts';
 export {
   budgetError,
@@ -52,6 +59,7 @@ export {
 } from './budgets.ts';
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';
+export { keepRunTables, startUpkeep, type Upkeep, type UpkeepOptions } from './upkeep.ts';
 export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
 export { workflowFileSchema, type KnownAgents } from './workflow.ts';
 

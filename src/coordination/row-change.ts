@@ -1,8 +1,11 @@
 /** What of a run's events shows in its row. */
+import type { ErrorRecord } from '../base/base.ts';
+import { isAgentTask } from './definition.ts';
 import type { RowChange } from './event-log.ts';
 import type { EventBody } from './events.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import type { RunRow } from './queries.ts';
+import { templateOf } from './shape.ts';
 import { countTasks, isOver, openQuestions, runEnded, type RunState } from './state.ts';
 
 const statusChanges: ReadonlySet<EventBody['type']> = new Set([
@@ -38,7 +41,7 @@ export function rowChange(
   return {
     counts: countTasks(state),
     ...(changesStatus ? { status } : {}),
-    ...(error === undefined ? {} : { error, fingerprint: fingerprintOf(error) }),
+    ...(error === undefined ? {} : { error, fingerprint: fingerprint(state, error) }),
     ...(undo === undefined ? {} : { undo }),
     ...(release === undefined ? {} : { release: true, wakeAt: release.until ?? null }),
     ...(isEnding ? { finished: true } : {}),
@@ -54,11 +57,19 @@ export function endedRow(row: RunRow, state: RunState, at: Date | null): RunRow 
     owner: null,
     task_counts: countTasks(state),
     error: error ?? null,
-    fingerprint: error === undefined ? null : fingerprintOf(error),
+    fingerprint: error === undefined ? null : fingerprint(state, error),
     undo: undo ?? null,
     wake_at: null,
     finished_at: at ?? new Date(state.finishedAtMs ?? 0),
   };
+}
+
+function fingerprint({ shape }: RunState, error: ErrorRecord): string {
+  const task = error.details?.['task'];
+  if (typeof task !== 'string') return fingerprintOf(error);
+  const spec = shape.nodes.get(templateOf(task))?.spec;
+  const agent = spec !== undefined && isAgentTask(spec) ? { agent: spec.agent } : {};
+  return fingerprintOf(error, { id: task, ...agent });
 }
 
 /** Why a run needs no worker for now. */

@@ -1,10 +1,10 @@
 import { AppError, expand, newId } from '../base/base.ts';
-import { runAttempt, type AttemptContext } from './attempt.ts';
+import { runAttempt } from './attempt.ts';
 import { decide } from './decide.ts';
 import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
-import type { Append, EventLog } from './event-log.ts';
-import type { EventBody, RunEvent } from './events.ts';
+import type { Append } from './event-log.ts';
+import type { EventBody } from './events.ts';
 import { never, type RunRow, type SignalRow } from './queries.ts';
 import { budgetOf } from './run-budget.ts';
 import { outputScope, scopeOf } from './scope.ts';
@@ -14,10 +14,9 @@ import type { Ended } from './run-feed.ts';
 import { leftByOthers } from './takeover.ts';
 import { detailView } from './views.ts';
 import { answerTo } from './signals.ts';
-import type { Slots } from './slots.ts';
 import { applyEvent } from './projection.ts';
 import { isOver, newRunState, runEnded, type RunState } from './state.ts';
-import { undoEffects, type UndoContext } from './undo.ts';
+import { undoEffects } from './undo.ts';
 
 interface Attempt {
   readonly controller: AbortController;
