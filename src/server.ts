@@ -6,6 +6,8 @@ import { openRegistry, type AgentRegistry } from './agents/agents.ts';
 import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
+  openBreakers,
+  openBudgets,
   openCoordination,
   type Coordination,
   type CoordinationPart,
@@ -108,6 +110,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       watch: true,
     });
     closers.push(() => agents.close());
+    const breakers = await openBreakers({ database, clock, log });
+    closers.push(() => breakers.close());
+    const budgets = openBudgets({ database, clock, log });
+    closers.push(() => budgets.close());
     const part = await openCoordination({
       database,
       registry: agents,
@@ -139,6 +145,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       bridge = await startBridge({
         coordination: part.runs,
         workStatus: part.status,
+        breakers,
+        budgets,
         agents,
         database,
         config,

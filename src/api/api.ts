@@ -11,6 +11,7 @@ import { createPublicAddress } from './public-address.ts';
 import { registerOpenapi } from './openapi.ts';
 import { oauthPageRoutes } from './oauth-page-routes.ts';
 import { oauthRoutes } from './oauth-routes.ts';
+import { limitRoutes } from './limit-routes.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
 import { portHolder } from './port-holder.ts';
@@ -30,6 +31,7 @@ export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './identity-requests.ts';
 export type * from './identity-schemas.ts';
+export type * from './limit-schemas.ts';
 export type * from './run-schemas.ts';
 export type * from './schemas.ts';
 
@@ -128,6 +130,7 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   agentRoutes(app, parts);
   runRoutes(app, parts);
   runEventRoutes(app, parts);
+  limitRoutes(app, parts);
   signInRoutes(app, parts);
   selfRoutes(app, parts);
   principalRoutes(app, parts);

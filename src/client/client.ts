@@ -25,9 +25,11 @@ import type {
 } from '../coordination/coordination.ts';
 import { followRun, type FollowOptions } from './follow.ts';
 import { identityClient } from './identity-client.ts';
+import { limitsClient } from './limits-client.ts';
 import { query } from './query.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
+export type { BreakerListFilter, BudgetUseFilter } from './limits-client.ts';
 export type { FollowOptions } from './follow.ts';
 export type {
   PageOptions,
@@ -116,6 +118,7 @@ export function createClient(options: ClientOptions) {
     },
 
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
+    ...limitsClient((method, path, body, call = {}) => request(method, path, body, call)),
 
     /** Events of a run as they are appended, each once, until it ends; goes on after a cut connection. */
     follow: (id: string, follow: FollowOptions = {}): AsyncIterable<RunEvent> =>

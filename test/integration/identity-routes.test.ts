@@ -71,6 +71,14 @@ const byPermission: Readonly<Record<string, Group>> = {
   'workflows.execute': { may: workers, operations: 'startRun' },
   'runs.read': { may: readers, operations: 'listRuns getRun listRunEvents waitForRun' },
   'runs.write': { may: workers, operations: 'cancelRun retryRun' },
+  'limits.read': {
+    may: readers,
+    operations: 'listBreakers listBudgets getBudget listBudgetUse',
+  },
+  'limits.write': {
+    may: ['system', 'admin', 'owner'],
+    operations: 'resetBreaker setBudget deleteBudget',
+  },
   'status.read': { may: readers, operations: 'getBridgeStatus getSystemStatus' },
   monitor: { may: watchers, operations: 'getSecurityMetrics' },
   'audit.read': { may: watchers, operations: 'listSecurityEvents' },
