@@ -148,6 +148,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       bridge = await startBridge({
         coordination: part.runs,
         workStatus: part.status,
+        breakers,
+        budgets,
         agents,
         database,
         config,

@@ -1,6 +1,11 @@
 import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Config, Log } from '../base/base.ts';
-import type { Coordination, CoordinationPart } from '../coordination/coordination.ts';
+import type {
+  Breakers,
+  Budgets,
+  Coordination,
+  CoordinationPart,
+} from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { EventStreams } from './event-stream.ts';
@@ -13,6 +18,8 @@ export interface BridgeParts {
   readonly coordination: Coordination;
   /** Open runs by status, and what the worker of this process has under way. */
   readonly workStatus: CoordinationPart['status'];
+  readonly breakers: Breakers;
+  readonly budgets: Budgets;
   readonly agents: AgentRegistry;
   readonly database: Database;
   readonly config: Config;

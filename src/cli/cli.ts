@@ -5,6 +5,8 @@ import { Command, Option } from 'commander';
 import { AppError } from '../base/base.ts';
 import { registerAccess } from './access.ts';
 import { registerAgent } from './agent.ts';
+import { registerBreaker } from './breaker.ts';
+import { registerBudget } from './budget.ts';
 import { registerCompletion } from './completion.ts';
 import { registerConfig } from './config.ts';
 import { createContext, outputFormats, type CliContext, type ProcessFace } from './context.ts';
@@ -34,6 +36,8 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerRun,
   registerWorkflow,
   registerAgent,
+  registerBudget,
+  registerBreaker,
   registerLogin,
   registerUser,
   registerRole,

@@ -31,7 +31,7 @@ export type ValueKind =
   | { readonly kind: 'other' };
 
 /** Names that only the server, where it runs, can tell. */
-const askedKinds = ['workflow', 'run', 'agent', 'principal', 'role'] as const;
+const askedKinds = ['workflow', 'run', 'agent', 'principal', 'role', 'budget', 'breaker'] as const;
 export type Asked = (typeof askedKinds)[number];
 
 /** A shell waits for this on every press of Tab. */
@@ -70,6 +70,12 @@ async function askNames(what: Asked, context: CliContext): Promise<readonly stri
   if (what === 'agent') return (await client.agents(call)).items.map(({ name }) => name);
   if (what === 'principal') {
     return (await client.principals({ limit: 500 }, call)).items.map(({ username }) => username);
+  }
+  if (what === 'budget') {
+    return (await client.budgets({ limit: 500 }, call)).items.map(({ name }) => name);
+  }
+  if (what === 'breaker') {
+    return (await client.breakers({ limit: 500 }, call)).items.map(({ key }) => key);
   }
   if (what === 'role') return (await client.roles(call)).items.map(({ name }) => name);
   const { items } = await client.runs({ limit: 30 }, call);

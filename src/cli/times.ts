@@ -9,7 +9,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /** A length of time as people write it: `90s`, `15m`, `12h`, `30d`, `2w`, in milliseconds. */
-function durationMs(text: string): number | undefined {
+export function durationMs(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   const ms = unitMs[unit ?? ''];
   return count === undefined || ms === undefined ? undefined : Number(count) * ms;

@@ -15,8 +15,10 @@ import type {
 import type { WorkflowDefinition } from '../coordination/coordination.ts';
 import { identityClient } from './identity-client.ts';
 import { runClient, type CallOptions, type StartOptions } from './run-client.ts';
+import { limitsClient } from './limits-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
+export type { BreakerListFilter, BudgetUseFilter } from './limits-client.ts';
 export type { FollowOptions } from './follow.ts';
 export type { CallOptions, RunFilter, StartOptions, WaitOptions } from './run-client.ts';
 export type {
@@ -71,6 +73,7 @@ export function createClient(options: ClientOptions) {
 
     ...runClient((method, path, body, call) => request(method, path, body, call), open),
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
+    ...limitsClient((method, path, body, call = {}) => request(method, path, body, call)),
   };
 }
 

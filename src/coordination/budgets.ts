@@ -62,6 +62,8 @@ export interface Budgets {
   release(attemptIds: readonly string[]): Promise<number>;
   /** Makes a budget or changes what is given of it; null takes a limit away. Throws `invalid_input`. */
   set(name: string, change: BudgetChange, by: string): Promise<BudgetView>;
+  /** For what names budgets before it needs them. Throws `budget_not_found` for the first that there is not. */
+  assertKnown(names: readonly string[]): Promise<void>;
   /** Throws `budget_not_found`. */
   get(name: string): Promise<BudgetView>;
   /** By name; `limit` 1 to 500, default 50. */
@@ -165,6 +167,14 @@ class SharedBudgets implements Budgets {
     });
     log.info({ budget: name, by, change }, 'a budget was set');
     return this.get(name);
+  }
+
+  async assertKnown(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    const { database } = this.#options;
+    const rows = await database.query(queries.budgetsNamed(names));
+    const missing = names.find((name) => !rows.some((row) => row.name === name));
+    if (missing !== undefined) throw unknownBudget(missing, await namesIn(database));
   }
 
   async get(name: string): Promise<BudgetView> {

@@ -102,6 +102,8 @@ const path = fc.oneof(
     '/api/v1/agents/problems',
     '/api/v1/system/status',
     '/api/v1/login-links',
+    '/api/v1/breakers',
+    '/api/v1/budgets',
   ),
   segment('runs'),
   segment('workflows'),
@@ -112,6 +114,9 @@ const path = fc.oneof(
   segment('runs').map((start) => `${start}/cancel`),
   segment('runs').map((start) => `${start}/retry`),
   segment('agents').map((start) => `${start}/invoke`),
+  segment('breakers').map((start) => `${start}/reset`),
+  segment('budgets'),
+  segment('budgets').map((start) => `${start}/use`),
   odd.map((word) => `/${word}`),
 );
 const queryName = fc.oneof(
@@ -124,6 +129,8 @@ const queryName = fc.oneof(
     'plan',
     'timeoutSeconds',
     'code',
+    'state',
+    'by',
     '__proto__',
   ),
   odd,
@@ -176,6 +183,11 @@ const body = fc.oneof(
         priority: fc.oneof(fc.integer(), fc.double(), fc.string()),
         reason: fc.oneof(fc.string({ unit: 'binary' }), fc.jsonValue()),
         timeoutSeconds: fc.double(),
+        period: fc.oneof(fc.constantFrom('day', 'forever'), fc.string({ unit: 'binary' })),
+        limits: fc.dictionary(
+          fc.constantFrom('microUsd', 'tokens', 'ms', 'concurrency', '__proto__'),
+          fc.oneof(fc.constant(null), fc.double(), fc.nat(), fc.string()),
+        ),
       },
       { requiredKeys: [] },
     )

@@ -150,6 +150,8 @@ test('a port that is taken is refused with who holds it and what to do', async (
   const second = startBridge({
     coordination: bridge.coordination.runs,
     workStatus: () => bridge.coordination.status(),
+    breakers: bridge.breakers,
+    budgets: bridge.budgets,
     agents: bridge.registry,
     database: bridge.database,
     config,

@@ -79,6 +79,14 @@ const byPermission: Readonly<Record<string, Group>> = {
   },
   'runs.approve': { may: administrators, operations: 'answerRun' },
   'runs.undo': { may: ['system', 'admin', 'owner'], operations: 'undoRun' },
+  'limits.read': {
+    may: readers,
+    operations: 'listBreakers listBudgets getBudget listBudgetUse',
+  },
+  'limits.write': {
+    may: ['system', 'admin', 'owner'],
+    operations: 'resetBreaker setBudget deleteBudget',
+  },
   'status.read': { may: readers, operations: 'getBridgeStatus getSystemStatus' },
   monitor: { may: watchers, operations: 'getSecurityMetrics' },
   'audit.read': { may: watchers, operations: 'listSecurityEvents' },

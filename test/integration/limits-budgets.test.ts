@@ -89,6 +89,11 @@ for (const driver of drivers) {
         code: 'budget_not_found',
         remedy: 'Did you mean team-a?',
       });
+      await budgets.assertKnown(['team-a']);
+      await expect(budgets.assertKnown(['team-a', 'taem-a'])).rejects.toMatchObject({
+        code: 'budget_not_found',
+        details: { budget: 'taem-a' },
+      });
       await expect(
         budgets.reserve(ask(['team-a'], { estimate: { tokens: -1 } })),
       ).rejects.toMatchObject({ code: 'invalid_input' });

@@ -6,7 +6,14 @@ import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
 import { createPublicAddress, startBridge, type Bridge } from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
 import { createClient, type Client } from '../../src/client/client.ts';
-import { openCoordination, type CoordinationPart } from '../../src/coordination/coordination.ts';
+import {
+  openBreakers,
+  openBudgets,
+  openCoordination,
+  type Breakers,
+  type Budgets,
+  type CoordinationPart,
+} from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
 import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
 import { writeFleet } from './fleet.ts';
@@ -19,6 +26,8 @@ export interface TestBridge extends Bridge {
   readonly client: Client;
   readonly database: Database;
   readonly coordination: CoordinationPart;
+  readonly breakers: Breakers;
+  readonly budgets: Budgets;
   readonly registry: AgentRegistry;
   readonly identity: Identity;
   /** Log lines as they were written. */
@@ -82,6 +91,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     clock: systemClock,
     watch: false,
   });
+  const breakers = await openBreakers({ database, clock: systemClock, log });
+  const budgets = openBudgets({ database, clock: systemClock, log });
   const coordination = await openCoordination({
     database,
     registry: agents,
@@ -108,6 +119,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     const started = await startBridge({
       coordination: coordination.runs,
       workStatus: () => coordination.status(),
+      breakers,
+      budgets,
       agents,
       database,
       config: { ...config, values: { ...config.values, bridgePort: port } },
@@ -132,6 +145,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     logged,
     database,
     coordination,
+    breakers,
+    budgets,
     registry: agents,
     identity,
     client: createClient({ baseUrl: url, token: testToken }),
@@ -150,6 +165,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
       await bridge.close();
       await identity.close();
       await coordination.stop(0);
+      await budgets.close();
+      await breakers.close();
       await agents.close();
       await database.close();
       await dispose();
