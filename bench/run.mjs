@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- AREA [-o table|jsonl] [--repeats N]`: runs `bench/src/AREA.ts` and prints what it
+ * `npm run bench -- AREA [-o table|jsonl] [--repeats N] [--profile]`: runs `bench/src/AREA.ts` and prints what it
  * measured. Figures go to standard output, everything else to standard error. Exit status 1 when a
  * target is not met, 2 for a wrong call. Packages of peers are installed when they are first needed.
  */
@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 
 const folder = import.meta.dirname ?? new URL('.', import.meta.url).pathname;
 /** What areas share, and no area. */
-const shared = new Set(['report.ts']);
+const shared = new Set(['peers.ts', 'report.ts']);
 
 function fail(text, status) {
   process.stderr.write(`bench: ${text}\n`);
@@ -23,19 +23,20 @@ function areas() {
     readdirSync(join(folder, 'src'))
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !shared.has(name))
       .map((name) => name.slice(0, -3))
-      // `steps-x.ts` is a part of the area `steps`.
+      // `identity-x.ts` is a part of the area `identity`.
       .filter((name, _index, names) => !names.some((area) => name.startsWith(`${area}-`)))
   );
 }
 
 function readCall() {
-  const usage = `npm run bench -- AREA [-o table|jsonl] [--repeats N]. Areas: ${areas().join(', ')}`;
+  const usage = `npm run bench -- AREA [-o table|jsonl] [--repeats N] [--profile]. Areas: ${areas().join(', ')}`;
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
         output: { type: 'string', short: 'o', default: 'table' },
         repeats: { type: 'string' },
+        profile: { type: 'boolean', default: false },
       },
     });
     const [area, ...others] = positionals;
@@ -44,7 +45,7 @@ function readCall() {
     if (!['table', 'jsonl'].includes(values.output)) fail(usage, 2);
     if (values.repeats !== undefined && !/^[1-9]\d{0,3}$/.test(values.repeats)) fail(usage, 2);
     const repeats = values.repeats === undefined ? undefined : Number(values.repeats);
-    return { area, output: values.output, repeats };
+    return { area, output: values.output, repeats, profile: values.profile };
   } catch (error) {
     return fail(`${error.message}. ${usage}`, 2);
   }
@@ -73,13 +74,14 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   fail(`needs Node 22.18 or later, this is ${process.version}: run node bin/prepare.mjs first`, 2);
 }
-const { area, output, repeats } = readCall();
+const { area, output, repeats, profile } = readCall();
 installPeers();
 const { measure } = await import(`./src/${area}.ts`);
 const { describeMachine, print, toFigure } = await import('./src/report.ts');
 const machine = describeMachine();
 const measured = await measure({
   repeats,
+  profile,
   progress: (text) => process.stderr.write(`bench: ${text}\n`),
 });
 const figures = measured.map((one) => toFigure(area, one, machine()));

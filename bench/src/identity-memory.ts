@@ -5,7 +5,7 @@ import { authorize, type Access, type Action, type Caller } from '../../src/iden
 import { signCompact, verifyCompact } from '../../src/identity/jws.ts';
 import { allBits, maskOfActions } from '../../src/identity/permissions.ts';
 import { percentile } from './identity-load.ts';
-import { missingPeer, peerVersion } from './identity-servers.ts';
+import { missingPeer, peerVersion } from './peers.ts';
 
 const callsForMs = 500;
 const singleCalls = 200_000;

@@ -2,7 +2,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -72,23 +71,6 @@ export async function startCenturia(options: BridgeOptions): Promise<BridgeServe
   );
   const token = readFileSync(join(home, 'token'), 'utf8').trim();
   return { ...server.measured(Number(new URL(url).port)), token };
-}
-
-/** Why the peer can't run, or undefined. */
-export function missingPeer(name: string): string | undefined {
-  try {
-    createRequire(import.meta.url).resolve(name);
-    return undefined;
-  } catch {
-    return `${name} is not installed in bench/node_modules`;
-  }
-}
-
-export function peerVersion(name: string): string {
-  const path = join(root, 'bench/node_modules', name, 'package.json');
-  return existsSync(path)
-    ? `${name} ${(JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version}`
-    : name;
 }
 
 export interface PeerServer extends MeasuredServer {

@@ -30,14 +30,13 @@ import { loginFigures, loginRound, loginSeries, timingFigures } from './identity
 import { authorizeFigures, verifyFigures } from './identity-memory.ts';
 import { rotationFigures } from './identity-rotation.ts';
 import {
-  missingPeer,
-  peerVersion,
   startCenturia,
   startPeer,
   type BridgeServer,
   type PeerServer,
 } from './identity-servers.ts';
 import { mostConnections, sqlFigures, type PgbenchPlace } from './identity-sql.ts';
+import { missingPeer, peerVersion } from './peers.ts';
 import type { Measured, MeasureOptions } from './report.ts';
 
 const defaultRepeats = 3;

@@ -4,6 +4,8 @@ import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 export interface MeasureOptions {
   /** How often to repeat; each area has its own default. */
   readonly repeats: number | undefined;
+  /** A CPU profile of what is measured is wanted; areas that make none ignore it. */
+  readonly profile: boolean;
   /** Says on standard error what is being done. */
   progress(text: string): void;
 }
@@ -18,6 +20,8 @@ export interface Measured {
     | { readonly name: string; readonly values: readonly number[] }
     | { readonly name: string; readonly unavailable: string };
   readonly target?: { readonly atLeast: number } | { readonly atMost: number };
+  /** The machine's load of the last minute before each repeat. */
+  readonly loads?: readonly number[];
 }
 
 /** One line of the output. `null`: there is none, which is something else than 0. */
@@ -36,7 +40,7 @@ export interface Figure {
 }
 
 /** The load of the last minute. */
-const load = (): string => (loadavg()[0] ?? 0).toFixed(2);
+export const loadNow = (): number => loadavg()[0] ?? 0;
 
 /** The middle value, or the mean of the two in the middle; null of none. */
 export function median(values: readonly number[]): number | null {
@@ -48,16 +52,16 @@ export function median(values: readonly number[]): number | null {
 
 /** Call it before measuring; the result tells the machine with its load before and after. */
 export function describeMachine(): () => string {
-  const before = load();
+  const before = loadNow();
   const model = cpus()[0]?.model.replace(/\s+/g, ' ').trim() ?? 'unknown processor';
   const memoryGb = (totalmem() / 2 ** 30).toFixed(1);
   return () =>
-    `${availableParallelism()} cores (${model}), ${memoryGb} GiB, ${process.platform} ${process.arch}, node ${process.versions.node}, load ${before} before, ${load()} after`;
+    `${availableParallelism()} cores (${model}), ${memoryGb} GiB, ${process.platform} ${process.arch}, node ${process.versions.node}, load ${before.toFixed(2)} before, ${loadNow().toFixed(2)} after`;
 }
 
 /** A target that was set and a value that could not be measured is not met. */
 export function toFigure(bench: string, measured: Measured, machine: string): Figure {
-  const { metric, unit, values, peer, target } = measured;
+  const { metric, unit, values, peer, target, loads } = measured;
   const value = median(values);
   const peerValue = peer !== undefined && 'values' in peer ? median(peer.values) : null;
   return {
@@ -70,8 +74,13 @@ export function toFigure(bench: string, measured: Measured, machine: string): Fi
     ratio: value === null || peerValue === null ? null : rounded(value / peerValue),
     target: target === undefined ? null : targetText(target),
     met: target === undefined ? null : value !== null && meets(value, target),
-    machine,
+    machine: loads === undefined || loads.length === 0 ? machine : `${machine}, ${span(loads)}`,
   };
+}
+
+function span(loads: readonly number[]): string {
+  const [least, most] = [Math.min(...loads), Math.max(...loads)];
+  return `load before the repeats ${least.toFixed(2)} to ${most.toFixed(2)}`;
 }
 
 /** Figures as JSON lines, or as a table with the range of the repeats for people. */
