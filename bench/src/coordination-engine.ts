@@ -69,6 +69,11 @@ async function serve(): Promise<void> {
       await engine.hold(count);
       return undefined;
     },
+    park: async ({ count }) => {
+      if (engine.park === undefined) throw new Error(`${name} has no runs that wait`);
+      await engine.park(count);
+      return undefined;
+    },
     held: async () => held,
     stop: async () => {
       await engine.close();
