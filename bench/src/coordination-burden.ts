@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql, type Database } from '../../src/database/database.ts';
+import { sql, type Database, type Sql } from '../../src/database/database.ts';
 import { startEngine, type EngineProcess } from './coordination-process.ts';
 import type { Beside, EngineName, Results } from './coordination-results.ts';
 import type { OwnDatabase, Place } from './coordination-server.ts';
@@ -51,7 +51,11 @@ async function openRunsOf(own: OwnDatabase, name: EngineName, results: Results):
     await results.measure(name, 'first_of_10000_open_runs_ms', async () => heldMs);
     if (name === 'server') {
       const begunMs = performance.now();
-      await untilAllAreHeld(own);
+      await untilAllAre(
+        own,
+        sql`
+        select count(*)::integer as total from runs where owner is not null`,
+      );
       const allMs = heldMs + performance.now() - begunMs;
       await results.measure(name, 'all_of_10000_open_runs_held_ms', async () => allMs);
     }
@@ -64,15 +68,54 @@ async function openRunsOf(own: OwnDatabase, name: EngineName, results: Results):
   }
 }
 
-async function untilAllAreHeld(own: OwnDatabase): Promise<void> {
+/** Runs that wait for a signal are nobody's: a worker that starts has nothing to do with them. */
+export async function measureParkedRuns(place: Place, results: Results): Promise<void> {
+  const own = await place.fresh('parked');
+  try {
+    const starter = await startEngine({
+      name: 'server',
+      url: own.url,
+      home: join(own.home, 'starter'),
+    });
+    try {
+      await starter.call('park', { count: openRuns });
+      await untilAllAre(
+        own,
+        sql`
+        select count(*)::integer as total from runs where owner is null and wake_at is not null`,
+      );
+    } finally {
+      await starter.stop();
+    }
+    const worker = await startEngine({
+      name: 'server',
+      url: own.url,
+      home: join(own.home, 'worker'),
+    });
+    try {
+      await results.measure(
+        'server',
+        'ready_with_10000_waiting_runs_ms',
+        async () => worker.readyMs,
+      );
+      await sleep(settleMs);
+      await results.measure('server', 'resident_with_10000_waiting_runs_mb', async () =>
+        worker.residentMb(),
+      );
+    } finally {
+      await worker.kill();
+    }
+  } finally {
+    await own.drop();
+  }
+}
+
+async function untilAllAre(own: OwnDatabase, count: Sql<{ total: number }>): Promise<void> {
   const database = await own.open();
-  const statement = sql<{ total: number }>`
-    select count(*)::integer as total from runs where owner is not null`;
   try {
     const endMs = performance.now() + holdLimitMs;
-    while ((await database.query(statement))[0]?.total !== openRuns) {
-      if (performance.now() > endMs)
-        throw new Error(`not all are held in ${holdLimitMs / 1_000} s`);
+    while ((await database.query(count))[0]?.total !== openRuns) {
+      if (performance.now() > endMs) throw new Error(`not all are so in ${holdLimitMs / 1_000} s`);
       await sleep(50);
     }
   } finally {
@@ -154,6 +197,8 @@ export function burdenFigures(results: Results): Measured[] {
     ...results.figures('server', 'resident_with_10000_open_runs_mb', { unit: 'MB', peers: beside }),
     ...results.figures('server', 'first_of_10000_open_runs_ms', { unit: 'ms', peers }),
     ...results.figures('server', 'all_of_10000_open_runs_held_ms', { unit: 'ms' }),
+    ...results.figures('server', 'ready_with_10000_waiting_runs_ms', { unit: 'ms' }),
+    ...results.figures('server', 'resident_with_10000_waiting_runs_mb', { unit: 'MB' }),
     ...results.figures('server', 'idle_resident_mb', { unit: 'MB', peers }),
     ...results.figures('server', 'idle_worker_statements_per_s', {
       unit: '1/s',

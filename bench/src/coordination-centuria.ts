@@ -55,19 +55,20 @@ export async function openCenturia(options: EngineOptions): Promise<Engine> {
       await part.runs.wait(id);
       return pickedUpMs - startedMs;
     },
-    async hold(count) {
-      for (let begun = 0; begun < count; begun += startsAtOnce) {
-        const starts = Array.from({ length: Math.min(startsAtOnce, count - begun) }, () =>
-          part.runs.start({ workflow: 'hold', input: {} }),
-        );
-        await Promise.all(starts);
-      }
-    },
+    hold: (count) => startMany(part, 'hold', count),
+    park: (count) => startMany(part, 'parked', count),
     async close() {
       await part.stop(0);
       await database.close();
     },
   };
+}
+
+async function startMany(part: CoordinationPart, workflow: string, count: number): Promise<void> {
+  for (let begun = 0; begun < count; begun += startsAtOnce) {
+    const most = Math.min(startsAtOnce, count - begun);
+    await Promise.all(Array.from({ length: most }, () => part.runs.start({ workflow, input: {} })));
+  }
 }
 
 async function run(
@@ -104,6 +105,10 @@ ${tasks.join('')}output: '\${tasks.t${length - 1}.output}'
   writeFileSync(
     join(folder, 'hold.yaml'),
     'name: hold\nmode: sequential\ntimeoutSeconds: 3600\ntasks:\n  held: { agent: hold }\n',
+  );
+  writeFileSync(
+    join(folder, 'parked.yaml'),
+    'name: parked\nmode: sequential\ntasks:\n  parked: { wait: { signal: go } }\n',
   );
   return folder;
 }

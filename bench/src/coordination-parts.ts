@@ -16,6 +16,8 @@ export interface Engine {
   batched?(jobs: number): Promise<number>;
   /** Starts chains whose one step goes on until its process ends, and returns when they are stored. */
   hold(count: number): Promise<void>;
+  /** Starts runs that wait for a signal that nobody sends, for ours. */
+  park?(count: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export interface Calls {
   pickup: { ask: { runs: number; withinMs: number }; answer: number[] };
   batched: { ask: { jobs: number }; answer: number };
   hold: { ask: { count: number }; answer: undefined };
+  park: { ask: { count: number }; answer: undefined };
   held: { ask: Record<string, never>; answer: number };
   stop: { ask: Record<string, never>; answer: undefined };
 }

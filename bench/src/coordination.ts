@@ -7,7 +7,12 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { burdenFigures, measureOpenRuns, startIdle } from './coordination-burden.ts';
+import {
+  burdenFigures,
+  measureOpenRuns,
+  measureParkedRuns,
+  startIdle,
+} from './coordination-burden.ts';
 import { measureParallel, parallelFigures } from './coordination-parallel.ts';
 import { engines, Results, type EngineName } from './coordination-results.ts';
 import { withServer, type Place } from './coordination-server.ts';
@@ -88,6 +93,10 @@ async function measureRest(
   for (let turn = 1; turn <= Math.min(times, mostOpenRuns); turn += 1) {
     progress(`10,000 open runs, ${turn} of ${Math.min(times, mostOpenRuns)}`);
     await measureOpenRuns(place, results);
+    // Without figures the table says that nothing was measured, and this why.
+    await measureParkedRuns(place, results).catch((error: unknown) =>
+      progress(`10,000 waiting runs: ${error instanceof Error ? error.message : String(error)}`),
+    );
   }
 }
 
