@@ -79,7 +79,7 @@ const approval = all(
   fc.record({ approval: fc.record({ prompt: fc.constantFrom('ok?', 'Use ${inputs.in}?') }) }),
   maybe('timeoutMs', millis),
 );
-const wait = fc.oneof(
+const waiting = fc.oneof(
   fc.record({ wait: fc.record({ ms: millis }) }),
   all(fc.record({ wait: fc.record({ signal: name }) }), maybe('timeoutMs', millis)),
 );
@@ -88,7 +88,7 @@ function taskOf(depth: number, kinds: 'plain' | 'calls' | 'all'): fc.Arbitrary<o
   if (kinds === 'plain') return all(base, plainCall);
   if (kinds === 'calls') return all(base, call);
   const group = depth === 0 ? [] : [fc.record({ group: groupOf(depth - 1) })];
-  return all(base, fc.oneof(call, approval, wait, ...group));
+  return all(base, fc.oneof(call, approval, waiting, ...group));
 }
 
 /** Tasks with different names; in a graph each may wait for those above it. */
@@ -366,7 +366,7 @@ test('a definition written as a file and read again is the same definition', () 
     fc.property(workflowOf('all'), style, (definition, options) => {
       const text = stringify(fileOf(definition), options);
       const read = parseWorkflow(text, 'flow.yaml');
-      expect(read.problems, text).toEqual([]);
+      if (read.problems.length > 0) throw new Error(`${JSON.stringify(read.problems)}\n${text}`);
       const { format: _format, ...found } = read.definition ?? { format: 0 };
       expect(found).toEqual({ ...definition, ...placed(definition, '') });
     }),
@@ -403,20 +403,18 @@ function changed(value: unknown, place: number, by: unknown): unknown {
 }
 
 /** Either a definition or complaints that point into the text; never an exception. */
-function expectSettled(text: string): void {
+function isSettled(text: string): boolean {
   const { definition, problems } = parseWorkflow(text, 'flow.yaml');
-  expect(definition === undefined).toBe(problems.length > 0);
   const lines = text.split(/\r\n|\n|\r/).length;
-  for (const problem of problems) {
-    expect(problem.line).toBeGreaterThanOrEqual(1);
-    expect(problem.line).toBeLessThanOrEqual(lines);
-    expect(problem.column).toBeGreaterThanOrEqual(1);
-  }
+  const isInText = problems.every(({ line: at, column }) => at >= 1 && at <= lines && column >= 1);
+  return (definition === undefined) === problems.length > 0 && isInText;
 }
 
 test('no text makes the parser throw', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), expectSettled));
-  fc.assert(fc.property(fc.jsonValue(), (value) => expectSettled(stringify(value))));
+  expect(isSettled('name: x')).toBe(true);
+  const text = fc.string({ unit: 'binary', maxLength: 200 });
+  fc.assert(fc.property(text, (each) => isSettled(each)));
+  fc.assert(fc.property(fc.jsonValue(), (value) => isSettled(stringify(value))));
   const bits = fc.array(
     fc.constantFrom(
       'name: x\n',
@@ -442,19 +440,20 @@ test('no text makes the parser throw', () => {
     ),
     { maxLength: 30 },
   );
-  fc.assert(fc.property(bits, (parts) => expectSettled(parts.join(''))));
+  fc.assert(fc.property(bits, (parts) => isSettled(parts.join(''))));
 });
 
 test('a right file with anything put anywhere into it does not make the parser throw', () => {
+  expect(isSettled('name: x\nmode: parallel\ntasks: { a: { agent: l } }\n')).toBe(true);
   fc.assert(
     fc.property(
       workflowOf('all'),
       fc.nat(120),
       fc.oneof(
         fc.jsonValue({ maxDepth: 2 }),
-        fc.constantFrom('${', '${tasks.x}', '${item.a}', -1, 1e400),
+        fc.constantFrom('${', '${tasks.x}', '${item.a}', -1, Infinity),
       ),
-      (definition, place, by) => expectSettled(stringify(changed(fileOf(definition), place, by))),
+      (definition, place, by) => isSettled(stringify(changed(fileOf(definition), place, by))),
     ),
     { numRuns: 200 },
   );
