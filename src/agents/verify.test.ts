@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toAppError, type Finding, type ToolReport } from '../base/base.ts';
 import { parseAgent } from './parse.ts';
-import { verifyOutput } from './verify.ts';
+import { checkInput, verifyOutput } from './verify.ts';
 
 let repo: string;
 beforeAll(async () => {
@@ -135,4 +135,30 @@ describe('other checks', () => {
     const both = { ...verify, pattern: 'never' };
     expect(await complaint(both, { n: 5 })).toContain('does not match');
   });
+});
+
+/** An agent that says what it takes. */
+const taking = (input: object) => {
+  const own = JSON.stringify({ input, budget: { usd: 0.5 } });
+  const text = `---\nname: a\ndescription: x\ncenturia: ${own}\n---\n`;
+  const { definition } = parseAgent(text, 'a.md');
+  if (definition === undefined) throw new Error('not parsed');
+  return definition;
+};
+
+test('what an agent is given must fit what it says that it takes', () => {
+  const agent = taking({
+    type: 'object',
+    required: ['repo'],
+    properties: { n: { type: 'integer' } },
+  });
+  expect(agent.budget).toEqual({ usd: 0.5 });
+  checkInput(agent, { repo: '/r', n: 1 });
+  checkInput({ ...agent, input: {} }, 3);
+  expect(() => checkInput(agent, {})).toThrow(
+    /agent a: the input must have required properties repo/,
+  );
+  expect(() => checkInput(agent, { repo: '/r', n: 'one' })).toThrow(
+    /the input at \/n must be integer/,
+  );
 });
