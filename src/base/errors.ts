@@ -162,6 +162,25 @@ export const errorCodes = {
     retryable: false,
     title: 'A task that this one needs failed',
   },
+
+  workspace_elsewhere: {
+    status: 503,
+    exit: 6,
+    retryable: false,
+    title: 'The workspace is on another host',
+  },
+  workspace_unusable: {
+    status: 503,
+    exit: 6,
+    retryable: false,
+    title: 'The folder can not be worked in',
+  },
+  workspace_lost: {
+    status: 410,
+    exit: 4,
+    retryable: false,
+    title: 'What is needed to undo is gone',
+  },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -8,7 +8,7 @@ const layers: readonly (readonly string[])[] = [
   ['base'],
   ['database', 'wire'],
   ['identity', 'trust', 'audit'],
-  ['agents', 'learning', 'hardware'],
+  ['agents', 'workspaces', 'learning', 'hardware'],
   ['coordination', 'monitoring', 'recovery', 'ext'],
   ['api'],
   ['server.ts'],
