@@ -15,9 +15,12 @@ export interface Loosened {
 
 type Modes = readonly (readonly [BytePath, number])[];
 
-const needed = 0o300;
+/** Whether something can be put into a folder of this mode; the system's administrator always can. */
+export function isOpen(mode: number): boolean {
+  return process.getuid?.() === 0 || (mode & 0o300) === 0o300;
+}
 
-/** Opens what `changes` need; the system's administrator needs nothing. */
+/** Opens what `changes` need. */
 export async function loosen(
   root: string,
   current: Tree,
@@ -25,23 +28,25 @@ export async function loosen(
   notePath: string,
 ): Promise<Loosened> {
   const modes: [BytePath, number][] = [];
-  if (process.getuid?.() !== 0) {
-    const folders = new Set(changes.map(({ path }) => parentOf(path)));
-    for (const path of [...folders].toSorted()) {
-      const entry = current.get(path);
-      if (entry?.kind !== 'folder' || (entry.mode & needed) === needed) continue;
-      modes.push([path, entry.mode]);
-    }
+  const folders = new Set(changes.map(({ path }) => parentOf(path)));
+  for (const path of [...folders].toSorted()) {
+    const entry = current.get(path);
+    if (entry?.kind === 'folder' && !isOpen(entry.mode)) modes.push([path, entry.mode]);
   }
-  if (modes.length > 0) {
-    await writeFile(`${notePath}.draft`, JSON.stringify({ root, modes }));
+  // Those that are made closed are made open first, and closed after a crash as well.
+  const made = changes.filter(({ from, to }) => from?.kind !== 'folder' && to?.kind === 'folder');
+  const closed: [BytePath, number][] = made.flatMap(({ path, to }) =>
+    to === undefined || isOpen(to.mode) ? [] : [[path, to.mode]],
+  );
+  if (modes.length + closed.length > 0) {
+    await writeFile(`${notePath}.draft`, JSON.stringify({ root, modes: [...modes, ...closed] }));
     await syncPath(`${notePath}.draft`);
     await rename(`${notePath}.draft`, notePath);
     for (const [path, mode] of modes) await chmod(onDisk(root, path), mode | 0o700);
   }
   return {
     async close(except) {
-      if (modes.length === 0) return;
+      if (modes.length + closed.length === 0) return;
       await closeAll(
         root,
         modes.filter(([path]) => !except.has(path)),

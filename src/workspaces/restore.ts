@@ -11,6 +11,7 @@ import {
   mkdir,
   readFile,
   rename,
+  rm,
   rmdir,
   symlink,
   unlink,
@@ -29,7 +30,7 @@ import {
   type Tree,
 } from './entries.ts';
 import { systemCode, unless, unusable } from './failure.ts';
-import { loosen, type Loosened } from './loosen.ts';
+import { isOpen, loosen, type Loosened } from './loosen.ts';
 import { byPath, type Change, type PathConflict } from './plan.ts';
 import { hashFile, lost, syncPath, type RunStore } from './store.ts';
 import { draftPrefix, isReached, isUnchanged, look } from './walk.ts';
@@ -150,26 +151,31 @@ async function put(change: Change, options: RestoreOptions): Promise<void> {
   if (to === undefined) return;
   if (!(await isReached(root, path))) throw new Obstacle('its folder is not there any more');
   const onPath = onDisk(root, path);
-  if (to.kind === 'folder') {
-    // Its mode comes last, since it may forbid what is still to be put into it.
-    await unless(['EEXIST'], () => mkdir(onPath, { mode: 0o700 }));
-    if ((await look(root, path))?.kind !== 'folder')
-      throw new Obstacle('something is in its place');
+  if (to.kind === 'folder' && (await look(root, path)) !== undefined) {
+    await openFolder(onPath, to);
     return;
   }
   const name = `${draftPrefix}${randomBytes(8).toString('hex')}`;
   const parent = parentOf(path);
   const draft = onDisk(root, parent === '' ? name : `${parent}/${name}`);
   try {
-    if (to.kind === 'link') await symlink(Buffer.from(to.content, 'latin1'), draft);
+    if (to.kind === 'folder') {
+      await mkdir(draft);
+      await openFolder(draft, to);
+    } else if (to.kind === 'link') await symlink(Buffer.from(to.content, 'latin1'), draft);
     else await writeContent(draft, to, options);
-    await own(draft, to);
+    if (to.kind !== 'folder') await own(draft, to);
     if (to.kind === 'file') await chmod(draft, to.mode);
     await rename(draft, onPath);
   } catch (error) {
-    await unless(['ENOENT'], () => unlink(draft));
+    await rm(draft, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** At once with its mode, unless that forbids to put something into it: then with its mode in the end. */
+async function openFolder(path: Buffer, { mode }: Entry): Promise<void> {
+  await chmod(path, isOpen(mode) ? mode : mode | 0o700);
 }
 
 /** The hash is taken of what was written, so that a damaged store never passes for the file. */
@@ -225,8 +231,8 @@ async function settle(
   for (const path of [...wanted.keys(), ...touched].toSorted().toReversed()) {
     const onPath = onDisk(root, path);
     if ((await look(root, path))?.kind !== 'folder') continue;
-    await unless(['EACCES'], () => syncPath(onPath));
     const to = wanted.get(path);
+    await unless(['EACCES'], () => syncPath(onPath));
     if (to !== undefined) {
       await own(onPath, to);
       await chmod(onPath, to.mode);

@@ -75,17 +75,25 @@ export function runStoreFolder(home: string, runId: string): string {
   return join(home, 'snapshots', 'runs', runId);
 }
 
-export async function openRunStore(home: string, runId: string): Promise<RunStore> {
+/** Makes the folders of a run's store where they are missing. */
+export async function makeRunStore(home: string, runId: string): Promise<RunStore> {
+  const folder = runStoreFolder(home, runId);
+  await asUnusable(folder, 'making the folder', async () => {
+    await mkdir(join(home, 'snapshots', 'pool'), { recursive: true, mode: 0o700 });
+    for (const name of ['contents', 'states', 'drafts']) {
+      await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
+    }
+  });
+  return openRunStore(home, runId);
+}
+
+/** The store of a run, which may hold nothing. */
+export function openRunStore(home: string, runId: string): RunStore {
   const pool = join(home, 'snapshots', 'pool');
   const folder = runStoreFolder(home, runId);
   const contents = join(folder, 'contents');
   const states = join(folder, 'states');
   const drafts = join(folder, 'drafts');
-  await asUnusable(folder, 'making the folder', async () => {
-    for (const path of [pool, contents, states, drafts]) {
-      await mkdir(path, { recursive: true, mode: 0o700 });
-    }
-  });
   const draftPath = (): string => join(drafts, randomBytes(8).toString('hex'));
   const has = async (hash: string): Promise<boolean> => {
     const own = join(contents, hash);

@@ -43,7 +43,7 @@ export async function readAttempts(
   const folders = new Map<string, KeptAttempt[]>();
   for (const mark of marks) {
     const name = parseStateId(mark.before);
-    const store = await openRunStore(home, name.runId);
+    const store = openRunStore(home, name.runId);
     const before = await store.readState(mark.before);
     if (before === undefined) {
       throw lost(

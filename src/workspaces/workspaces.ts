@@ -12,7 +12,7 @@ import { differences, type State } from './entries.ts';
 import { asUnusable, unusable, workspaceError } from './failure.ts';
 import { lockFolder, type FolderLock } from './lock.ts';
 import { scan, type Limits } from './scan.ts';
-import { forgetRunStore, openRunStore, parseStateId, stateId } from './store.ts';
+import { forgetRunStore, makeRunStore, openRunStore, parseStateId, stateId } from './store.ts';
 import { prepare, readAttempts, undoFolder } from './undo.ts';
 import { ensureWorktree, removeWorktrees } from './worktree.ts';
 
@@ -153,7 +153,7 @@ class KeptWorkspaces implements Workspaces {
     if (this.held.has(before)) return mark;
     const lock = await this.lock(place.root, home, signal);
     try {
-      const store = await openRunStore(home, runId);
+      const store = await makeRunStore(home, runId);
       // Begun already: the folder may hold work by now, and the state before it is the first one.
       if ((await store.readState(before)) === undefined) {
         const known =
@@ -185,7 +185,7 @@ class KeptWorkspaces implements Workspaces {
     assertHere(mark);
     const home = await this.home();
     const name = parseStateId(mark.before);
-    const store = await openRunStore(home, name.runId);
+    const store = openRunStore(home, name.runId);
     const after = stateId({ ...name, moment: 'after' });
     const [folder] = await readAttempts({ ...this.options, home }, [mark]);
     const [attempt] = folder?.attempts ?? [];

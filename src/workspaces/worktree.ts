@@ -7,7 +7,7 @@ import { asUnusable, unless, workspaceError } from './failure.ts';
 import { askGit, findRepository, git, headOf, withoutFilters } from './git.ts';
 import { lockFolder } from './lock.ts';
 import { indexPath } from './scan.ts';
-import { openRunStore, runStoreFolder, sizeOf, syncPath } from './store.ts';
+import { makeRunStore, runStoreFolder, sizeOf, syncPath } from './store.ts';
 
 interface WorktreeNote {
   /** The work tree of the user that it was made from. */
@@ -46,7 +46,7 @@ export async function ensureWorktree(
   const { top, prefix } = repository;
   const id = createHash('sha256').update(top).digest('hex').slice(0, 8);
   const name = `${basename(top).replace(/[^\w.-]/g, '_')}-${id}`;
-  const notes = join((await openRunStore(home, runId)).folder, 'worktrees');
+  const notes = join((await makeRunStore(home, runId)).folder, 'worktrees');
   await mkdir(notes, { recursive: true, mode: 0o700 });
   // Not the worktree's own lock, which an attempt holds as long as it runs.
   const lock = await lockFolder(notes, { signal, below: home });
