@@ -1,7 +1,7 @@
 /** Takes the state of a folder: every entry with its content's hash, and the contents where wanted. */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, type Clock } from '../base/base.ts';
 import { onDisk, shownOnDisk, type BytePath, type Entry, type State } from './entries.ts';
@@ -159,6 +159,14 @@ export async function indexPath(root: string): Promise<string | undefined> {
   const answer = await askGit(root, ['rev-parse', '--absolute-git-dir']);
   if (answer.exitCode !== 0) return undefined;
   return join(answer.stdout.toString().replace(/\n$/, ''), 'index');
+}
+
+/**
+ * Git takes a file for unchanged that has the size and times of the index's entry, unless the index is
+ * not younger than the file. A copy is always younger, so it gets a time at which git reads all files.
+ */
+export async function distrustTimes(index: string): Promise<void> {
+  await utimes(index, 1, 1);
 }
 
 async function keepIndex({ root, keep }: ScanOptions): Promise<string | undefined> {
