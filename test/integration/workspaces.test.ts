@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -261,6 +263,27 @@ test('links are put back as links, and never lead a restore out of the folder', 
   expect(undone?.conflicts.map(({ path }) => path)).toEqual(['sub/f']);
   expect(read(outside, 'f')).toBe('outside');
 });
+
+/** Modes stop nobody who is root, so then another user is asked, where that one can read the sources. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+const script = join(import.meta.dirname, '../support/closed-folders.ts');
+const canRun = spawnSync(process.execPath, ['--check', script], nobody).status === 0;
+
+test.skipIf(!canRun)(
+  'folders that forbid writing are opened for a restore and closed again',
+  () => {
+    const own = place.folder();
+    chmodSync(place.around, 0o711);
+    if (nobody.uid !== undefined) chownSync(own, nobody.uid, nobody.gid);
+    const run = spawnSync(process.execPath, [script, own], { ...nobody, encoding: 'utf8' });
+    expect(run.stderr).toBe('');
+    expect(JSON.parse(run.stdout)).toEqual({
+      conflicts: [],
+      closed: ['folder 555', 'folder 555'],
+      same: true,
+    });
+  },
+);
 
 test('the data folder in a workspace is no part of it', async () => {
   const inside = new Place();
