@@ -1,11 +1,14 @@
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -110,16 +113,18 @@ test('small things that git ignores come back; large ones stay as they are, and 
 test('an agent can’t hide a file that was there by letting git ignore it', async () => {
   const repository = place.repository({ 'src/a': '1' });
   fill(repository.path, { 'src/untracked': '1' });
+  // Larger than what is kept of ignored files.
+  truncateSync(join(repository.path, 'src/untracked'), 33 * 1024 * 1024);
   const change = await place.attempt(repository.path, (path) => {
-    fill(path, { '.gitignore': 'src/\n', 'src/a': '2', 'src/untracked': '2' });
-    repository.git('rm', '-q', '--cached', 'src/a');
+    fill(path, { '.gitignore': 'untracked\n', 'src/a': '2' });
+    appendFileSync(join(path, 'src/untracked'), 'more');
   });
-  await place.undo([change]);
-  expect([read(repository.path, 'src/a'), read(repository.path, 'src/untracked')]).toEqual([
-    '1',
-    '1',
-  ]);
-  expect(existsSync(join(repository.path, '.gitignore'))).toBe(false);
+  expect((await place.undo([change])).folders[0]).toMatchObject({
+    restore: ['src/a', 'src/untracked'],
+    delete: ['.gitignore'],
+    left: [],
+  });
+  expect(statSync(join(repository.path, 'src/untracked')).size).toBe(33 * 1024 * 1024);
 });
 
 test('repositories inside are left alone, and said when an attempt changed or made one', async () => {
