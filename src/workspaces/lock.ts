@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError } from '../base/base.ts';
+import { AppError, type Log } from '../base/base.ts';
 import { systemCode, unusable } from './failure.ts';
 
 export interface FolderLock {
@@ -22,6 +22,20 @@ export interface LockOptions {
   readonly below?: string;
   /** Called once when the folder is taken. */
   readonly onWait?: () => void;
+}
+
+/** How attempts and undoings lock a folder. */
+export function lockOptions(
+  { home, log }: { readonly home: string; readonly log: Log },
+  folder: string,
+  signal: AbortSignal | undefined,
+): LockOptions {
+  return {
+    signal,
+    // An attempt in the folder that the data folder lies in does not concern worktrees.
+    ...(folder.startsWith(`${home}/`) ? { below: home } : {}),
+    onWait: () => log.info({ folder }, 'waiting for the attempt that works in the folder'),
+  };
 }
 
 /**

@@ -126,8 +126,10 @@ async function isDone({ path, from, to }: Change, options: RestoreOptions): Prom
   if (from !== undefined && (await isUnchanged(root, path, from))) return false;
   const now = await options.entryNow(path);
   if (from === undefined && now === undefined) return false;
-  // Folders change with what they hold.
-  if (now?.kind === 'folder' && sameEntry(now, from)) return false;
+  // Folders change with what they hold, and some are open only while this lasts.
+  if (now?.kind === 'folder' && from?.kind === 'folder') {
+    if (now.mode === from.mode || now.mode === (from.mode | 0o700)) return false;
+  }
   if (sameEntry(now, to)) return true;
   // It could not be seen in a closed folder.
   throw new Obstacle('changed while it was being restored');

@@ -1,7 +1,7 @@
 /** Takes the state of a folder: every entry with its content's hash, and the contents where wanted. */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { chmod, open, readFile, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, type Clock } from '../base/base.ts';
 import { onDisk, shownOnDisk, type BytePath, type Entry, type State } from './entries.ts';
@@ -48,17 +48,23 @@ export async function scan(options: ScanOptions): Promise<State> {
   const facts = await gitFacts(root, signal);
   const maxEntries = limits?.entries ?? Number.POSITIVE_INFINITY;
   const ignored = facts?.ignored ?? new Set<BytePath>();
-  const { found, left, drafts } = await walk({ root, home, ignored, scope, signal, maxEntries });
+  const mayOpen = options.isLocked;
+  const walked = await walk({ root, home, ignored, scope, signal, maxEntries, mayOpen });
+  const { found, left, drafts, opened } = walked;
   if (options.isLocked) {
     for (const path of drafts) await rm(onDisk(root, path), { recursive: true, force: true });
   }
   if (limits !== undefined) checkBytes(root, found, limits.bytes);
   const entries = new Map<BytePath, Entry>();
-  await inParallel(found, atOnce, async (one) => {
-    signal?.throwIfAborted();
-    const entry = await entryOf(one, options);
-    if (entry !== undefined) entries.set(one.path, entry);
-  });
+  try {
+    await inParallel(found, atOnce, async (one) => {
+      signal?.throwIfAborted();
+      const entry = await entryOf(one, options);
+      if (entry !== undefined) entries.set(one.path, entry);
+    });
+  } finally {
+    for (const [path, mode] of opened.toReversed()) await chmod(onDisk(root, path), mode);
+  }
   const index = options.isWorktree ? await keepIndex(options) : undefined;
   return {
     root,
@@ -159,6 +165,14 @@ export async function indexPath(root: string): Promise<string | undefined> {
   const answer = await askGit(root, ['rev-parse', '--absolute-git-dir']);
   if (answer.exitCode !== 0) return undefined;
   return join(answer.stdout.toString().replace(/\n$/, ''), 'index');
+}
+
+/**
+ * Git takes a file for unchanged that has the size and times of the index's entry, unless the index is
+ * not younger than the file. A copy is always younger, so it gets a time at which git reads all files.
+ */
+export async function distrustTimes(index: string): Promise<void> {
+  await utimes(index, 1, 1);
 }
 
 async function keepIndex({ root, keep }: ScanOptions): Promise<string | undefined> {

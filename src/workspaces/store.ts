@@ -95,15 +95,19 @@ export function openRunStore(home: string, runId: string): RunStore {
   const states = join(folder, 'states');
   const drafts = join(folder, 'drafts');
   const draftPath = (): string => join(drafts, randomBytes(8).toString('hex'));
+  /** Known to be in the run's folder: asking for each file costs as much as reading it. */
+  const seen = new Set<string>();
   const has = async (hash: string): Promise<boolean> => {
     const own = join(contents, hash);
-    if (await exists(own)) return true;
-    return await linked(join(pool, hash), own);
+    if (seen.has(hash)) return true;
+    if (!(await linked(join(pool, hash), own)) && !(await exists(own))) return false;
+    seen.add(hash);
+    return true;
   };
   const adopt = async (draft: string, hash: string): Promise<void> => {
-    await chmod(draft, 0o400);
     await rename(draft, join(contents, hash));
     await linked(join(contents, hash), join(pool, hash));
+    seen.add(hash);
   };
   return {
     folder,
@@ -123,6 +127,7 @@ export function openRunStore(home: string, runId: string): RunStore {
         const hash = await hashFile(draft);
         if (await has(hash)) await rm(draft, { force: true });
         else {
+          await chmod(draft, 0o400);
           await syncPath(draft);
           await adopt(draft, hash);
         }
@@ -212,7 +217,7 @@ export async function syncPath(path: string | Buffer): Promise<void> {
 }
 
 async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const handle = await open(path, 'wx', 0o600);
+  const handle = await open(path, 'wx', 0o400);
   try {
     await handle.writeFile(bytes);
     await handle.sync();

@@ -9,7 +9,7 @@ import { git, headOf } from './git.ts';
 import { closeLoosened } from './loosen.ts';
 import { planTree, type Step, type TreePlan } from './plan.ts';
 import { restore, type Restored } from './restore.ts';
-import { entryNow, indexPath, scan } from './scan.ts';
+import { distrustTimes, entryNow, indexPath, scan } from './scan.ts';
 import { lost, openRunStore, parseStateId, stateId, syncPath, type RunStore } from './store.ts';
 import type { FolderPlan, FolderUndo, WorkspaceMark } from './workspaces.ts';
 
@@ -220,6 +220,7 @@ async function restoreIndex(
   if (now !== undefined && createHash('sha256').update(now).digest('hex') === index) return;
   const draft = `${path}.centuria`;
   await writeFile(draft, await readFile(await findContent(attempts, index)));
+  await distrustTimes(draft);
   await syncPath(draft);
   await rename(draft, path);
 }

@@ -1,7 +1,7 @@
 /** Lists what a folder holds and decides what of it is ours to put back. */
 import { createHash } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { lstat, open, readdir, readlink } from 'node:fs/promises';
+import { chmod, lstat, open, readdir, readlink } from 'node:fs/promises';
 import { AppError } from '../base/base.ts';
 import {
   onDisk,
@@ -37,6 +37,8 @@ export interface WalkOptions {
    */
   readonly scope: readonly State[];
   readonly signal: AbortSignal | undefined;
+  /** Whether folders of `scope` that were closed to us since may be opened: see `Listing.opened`. */
+  readonly mayOpen: boolean;
   /** Ends the walk with `too_large` beyond it. */
   readonly maxEntries: number;
 }
@@ -55,6 +57,8 @@ export interface Listing {
   readonly left: readonly Left[];
   /** What a restore that died left behind. */
   readonly drafts: readonly BytePath[];
+  /** Folders that were opened to see what they hold, with the modes to give them back. */
+  readonly opened: readonly (readonly [BytePath, number])[];
 }
 
 /** Lists a folder. Links are entries, never ways. Other file systems below it are left alone. */
@@ -63,6 +67,7 @@ export async function walk(options: WalkOptions): Promise<Listing> {
   const found: Found[] = [];
   const left: Left[] = [];
   const drafts: BytePath[] = [];
+  const opened: [BytePath, number][] = [];
   const top = await topOf(root);
   const { dev } = top.stat;
   found.push(top);
@@ -73,7 +78,13 @@ export async function walk(options: WalkOptions): Promise<Listing> {
   for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
     signal?.throwIfAborted();
     const folder = next;
-    const names = await namesIn(root, folder);
+    let names = await namesIn(root, folder);
+    if (names === undefined && options.mayOpen && !isForeign(options, folder)) {
+      const mode = found.find(({ path }) => path === folder)?.stat.mode ?? 0n;
+      opened.push([folder, Number(mode & 0o7777n)]);
+      await chmod(onDisk(root, folder), Number(mode & 0o7777n) | 0o700);
+      names = await namesIn(root, folder);
+    }
     const hasGit = names?.includes('.git') === true;
     // A folder that an attempt closed is listed without what it holds.
     if (names === undefined && !isForeign(options, folder)) continue;
@@ -96,7 +107,7 @@ export async function walk(options: WalkOptions): Promise<Listing> {
     });
     if (found.length > options.maxEntries) throw tooMany(root, options.maxEntries);
   }
-  return { found, left, drafts };
+  return { found, left, drafts, opened };
 }
 
 /** Undefined when this user may not list it. */

@@ -6,7 +6,7 @@ import { AppError, type Log } from '../base/base.ts';
 import { asUnusable, unless, workspaceError } from './failure.ts';
 import { askGit, findRepository, git, headOf, withoutFilters } from './git.ts';
 import { lockFolder } from './lock.ts';
-import { indexPath } from './scan.ts';
+import { distrustTimes, indexPath } from './scan.ts';
 import { makeRunStore, runStoreFolder, sizeOf, syncPath } from './store.ts';
 
 interface WorktreeNote {
@@ -152,7 +152,10 @@ async function commitRest(runId: string, { root, branch }: WorktreeNote): Promis
   if (index === undefined) return;
   const copy = `${index}.centuria`;
   await rm(copy, { force: true });
-  await unless(['ENOENT'], () => copyFile(index, copy));
+  await unless(['ENOENT'], async () => {
+    await copyFile(index, copy);
+    await distrustTimes(copy);
+  });
   const { env: unfiltered } = await withoutFilters(root);
   const who = { NAME: 'Centuria', EMAIL: 'centuria@localhost' };
   const env = {
