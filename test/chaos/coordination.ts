@@ -39,6 +39,7 @@ export async function runCoordination(
     say: (line) => process.stderr.write(`${line}\n`),
     onCell(cell) {
       if (jsonl) process.stdout.write(`${JSON.stringify(figureOf(cell, seed))}\n`);
+      else process.stderr.write(`${cell.engine}, ${cell.scenario}: ${cell.verdict}\n`);
     },
   });
   if (!jsonl) process.stdout.write(`${showTable(cells, chosen)}\n`);

@@ -158,12 +158,19 @@ async function tryCell({ options, scenario, engine, folder, server }: CellReques
     },
   };
   try {
-    const finding = await scenario.run(trial);
+    const finding = await scenario.run(trial).catch(brokenOff);
     return { ...about, verdict: finding.violations.length === 0 ? 'pass' : 'fail', finding };
   } finally {
     await store.close();
     await database?.drop();
   }
+}
+
+/** What a scenario could not go on after is a broken promise as well, and no reason to leave out the others. */
+function brokenOff(error: unknown): Finding {
+  const violations = [`it could not be carried to its end: ${String(error)}`];
+  const counts = { runs: 0, completed: 0, failed: 0, repeatedSteps: 0, takeovers: 0 };
+  return { ...counts, violations, did: {} };
 }
 
 interface Server {
