@@ -39,6 +39,7 @@ export interface Call {
   readonly budgets: readonly string[];
   /** Whether a budget that is used up ends the task, or makes it wait. */
   readonly onBudget: 'ask' | 'fail';
+  readonly nowMs: number;
   readonly estimate: { readonly microUsd?: number; readonly tokens?: number; readonly ms: number };
 }
 
@@ -76,6 +77,8 @@ export interface AttemptRequest {
   /** Whether an abort means that the worker stops, not the run. */
   readonly isLettingGo: () => boolean;
   readonly onProgress: (text: string) => void;
+  /** The run's own time: by the database's clock, whatever the worker's says. */
+  readonly nowMs: () => number;
   /** Writes a fact and resolves when it is durable. */
   readonly record: (body: EventBody) => Promise<void>;
 }
@@ -188,6 +191,7 @@ class Attempt {
       agent,
       budgets: definition.budgets ?? [],
       onBudget: definition.onBudget ?? 'ask',
+      nowMs: this.#request.nowMs(),
       estimate: { ms: task.timeoutMs ?? agent.timeoutMs, ...task.budget },
     };
     const refusal = await context.gate.ask(call);
@@ -200,7 +204,7 @@ class Attempt {
     if (retryAt === undefined || spareModes.has(mode)) {
       return { type: 'attempt.failed', task: path, attempt: this.#request.attempt, error };
     }
-    return this.#deferred(error, retryAt.getTime() - context.clock.nowMs());
+    return this.#deferred(error, retryAt.getTime() - this.#request.nowMs());
   }
 
   #deferred(error: ErrorRecord, ms: number | undefined): EventBody {
@@ -211,7 +215,7 @@ class Attempt {
   }
 
   #after(ms: number): string {
-    return new Date(this.#request.context.clock.nowMs() + ms).toISOString();
+    return new Date(this.#request.nowMs() + ms).toISOString();
   }
 
   async #invoke(agent: AgentDefinition, folder: string | undefined): Promise<InvocationResult> {

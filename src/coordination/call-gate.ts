@@ -1,6 +1,6 @@
 /** What stands before every call of an agent: the breakers of all that it needs, and the budgets that its runs share. */
 import type { AgentDefinition } from '../agents/agents.ts';
-import { AppError, errorRecord, type Clock, type ErrorRecord } from '../base/base.ts';
+import { AppError, errorRecord, type ErrorRecord } from '../base/base.ts';
 import type { Call, CallEnd, CallGate } from './attempt.ts';
 import { breakerError, breakerKey, breakerOutcome, type Breakers } from './breakers.ts';
 import { budgetError, type Budgets } from './budgets.ts';
@@ -8,7 +8,6 @@ import { budgetError, type Budgets } from './budgets.ts';
 export interface CallGateOptions {
   readonly breakers: Breakers;
   readonly budgets: Budgets;
-  readonly clock: Clock;
 }
 
 /** What is set aside is kept a little longer than a call may take: its end has to be written, too. */
@@ -17,7 +16,7 @@ const settlingMs = 60_000;
 const askAgainMs = 60_000;
 
 /** Lets a call in when all breakers and budgets do, and tells them when it has ended. */
-export function createCallGate({ breakers, budgets, clock }: CallGateOptions): CallGate {
+export function createCallGate({ breakers, budgets }: CallGateOptions): CallGate {
   async function refusedByBudget(
     call: Call,
   ): Promise<{ error: ErrorRecord; retryAt?: Date } | undefined> {
@@ -27,13 +26,13 @@ export function createCallGate({ breakers, budgets, clock }: CallGateOptions): C
       attemptId: call.attemptId,
       runId: call.runId,
       agent: call.agent.name,
-      estimate: call.estimate,
+      estimate: { ...costsOf(call.agent), ...call.estimate },
       expiresInMs: call.estimate.ms + settlingMs,
     });
     if (answer.reserved) return undefined;
     const error = errorRecord(budgetError(answer));
     if (call.onBudget === 'fail') return { error };
-    return { error, retryAt: answer.retryAt ?? new Date(clock.nowMs() + askAgainMs) };
+    return { error, retryAt: answer.retryAt ?? new Date(call.nowMs + askAgainMs) };
   }
 
   return {
@@ -43,9 +42,15 @@ export function createCallGate({ breakers, budgets, clock }: CallGateOptions): C
       if (!admission.admitted) {
         return { error: errorRecord(breakerError(admission)), retryAt: admission.until };
       }
-      const refusal = await refusedByBudget(call);
-      if (refusal !== undefined) await breakers.record(keys, call.attemptId, 'none');
-      return refusal;
+      let isIn = false;
+      try {
+        const refusal = await refusedByBudget(call);
+        isIn = refusal === undefined;
+        return refusal;
+      } finally {
+        // A call that does not begin must not keep its place in a half-open breaker.
+        if (!isIn) await breakers.record(keys, call.attemptId, 'none');
+      }
     },
     async done(call: Call, { error, cancelled, last, usage }: CallEnd) {
       // Retries are within: only the last attempt's end counts, and the others give their place back.
@@ -54,6 +59,7 @@ export function createCallGate({ breakers, budgets, clock }: CallGateOptions): C
       if (call.budgets.length === 0) return;
       const { wallMs, tokens, microUsd } = usage ?? {};
       await budgets.settle(call.attemptId, {
+        ...costsOf(call.agent),
         ...(wallMs === undefined ? {} : { ms: Math.round(wallMs) }),
         ...(tokens === undefined ? {} : { tokens }),
         ...(microUsd === undefined ? {} : { microUsd }),
@@ -63,7 +69,7 @@ export function createCallGate({ breakers, budgets, clock }: CallGateOptions): C
       await budgets.release(attemptIds);
     },
     async check(names) {
-      for (const name of names) await budgets.get(name);
+      await budgets.assertKnown(names);
     },
   };
 }
@@ -74,6 +80,11 @@ function breakersOf({ name, runtime }: AgentDefinition): string[] {
   const model = runtime?.['model'];
   if (typeof model === 'string') keys.push(breakerKey('model', model));
   return keys;
+}
+
+/** A program of this machine costs no money and no tokens; of other runtimes what they do not say is unknown. */
+function costsOf({ runtime }: AgentDefinition): { microUsd?: number; tokens?: number } {
+  return runtime?.kind === 'command' ? { microUsd: 0, tokens: 0 } : {};
 }
 
 /** Without one, no workflow may name a budget that nobody would hold it to. */

@@ -113,7 +113,7 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
   const { database, clock, log } = options;
   const feed = new RunFeed();
   await ensurePartitions(database, clock, log);
-  const gate = options.limits && createCallGate({ ...options.limits, clock });
+  const gate = options.limits && createCallGate(options.limits);
   const runs = openRuns({ ...options, feed, ...(gate && { gate }) });
   let worker: Worker | undefined;
   return {

@@ -2,7 +2,7 @@ import type { AttemptContext } from './attempt.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { EventLog } from './event-log.ts';
 import type { RunEvent } from './events.ts';
-import type { RunRow, SignalRow } from './queries.ts';
+import type { ClaimedRow, SignalRow } from './queries.ts';
 import type { Ended } from './run-feed.ts';
 import type { Slots } from './slots.ts';
 import type { UndoContext } from './undo.ts';
@@ -17,7 +17,9 @@ export interface DriverContext extends UndoContext, AttemptContext {
 }
 
 export interface ClaimedRun {
-  readonly row: RunRow;
+  readonly row: ClaimedRow;
+  /** The monotonic clock when the row came. */
+  readonly claimedMonotonicMs: number;
   readonly definition: WorkflowDefinition;
   readonly events: readonly RunEvent[];
   readonly signals: readonly SignalRow[];

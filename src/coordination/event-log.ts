@@ -93,8 +93,10 @@ export class EventLog {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const rows = await database.query(appendEvents(columns));
-        const held = new Map(rows.map((row) => [row.run_id, row]));
-        return batch.map((append) => outcomeOf(append, held.get(append.runId), attempt > 1));
+        const held = new Map(rows.map((row) => [`${row.run_id} ${row.epoch}`, row]));
+        return batch.map((append) =>
+          outcomeOf(append, held.get(`${append.runId} ${append.epoch}`), attempt > 1),
+        );
       } catch (thrown) {
         const error = toAppError(thrown);
         if (error.retryable && !this.#closing.signal.aborted) {
@@ -156,6 +158,7 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
     epochs: batch.map(({ epoch }) => epoch).join(','),
     changes: batch.map(({ row }) => (row === undefined ? '' : JSON.stringify(row))).join('\n'),
     rowRunIds: rows.map(({ runId }) => runId).join(','),
+    rowEpochs: rows.map(({ epoch }) => epoch).join(','),
     seqs: rows.map(({ seq }) => seq).join(','),
     eventCounts: rows.map(({ bodies }) => bodies.length).join(','),
     bodies: rows.map(({ bodies }) => JSON.stringify(bodies)).join('\n'),
@@ -165,14 +168,16 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
 }
 
 /** One row a turn, unless it holds more events than a row may. */
-function rowsOf({
-  runId,
-  events,
-}: Append): { runId: string; seq: number; bodies: readonly EventBody[] }[] {
+function rowsOf({ runId, epoch, events }: Append): {
+  runId: string;
+  epoch: bigint;
+  seq: number;
+  bodies: readonly EventBody[];
+}[] {
   const rows = [];
   for (let first = 0; first < events.length; first += maxEventsInRow) {
     const own = events.slice(first, first + maxEventsInRow);
-    rows.push({ runId, seq: own[0]?.seq ?? 0, bodies: own.map(({ body }) => body) });
+    rows.push({ runId, epoch, seq: own[0]?.seq ?? 0, bodies: own.map(({ body }) => body) });
   }
   return rows;
 }

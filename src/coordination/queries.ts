@@ -30,6 +30,12 @@ export interface RunRow {
   readonly forked_from: string | null;
 }
 
+/** A run as it was just taken. */
+export interface ClaimedRow extends RunRow {
+  /** By the database's clock, which all times of a run go by. */
+  readonly claimed_at: Date;
+}
+
 /** The events of one turn. */
 export interface TurnRow {
   readonly run_id: string;
@@ -82,6 +88,7 @@ export interface AppendColumns {
   /** A RowChange as JSON, or nothing. */
   readonly changes: string;
   readonly rowRunIds: string;
+  readonly rowEpochs: string;
   readonly seqs: string;
   readonly eventCounts: string;
   readonly bodies: string;
@@ -92,13 +99,14 @@ export interface AppendColumns {
 /**
  * Appends events of many runs, checks in the same statement that the worker still holds each of
  * them, projects their status, and deletes the requests that the events answer. A run that does not
- * come back was lost to another worker, and nothing of it was written. Rows are locked in id order,
+ * come back with its epoch was lost, and nothing of that lease was written: a batch may hold one run under
+ * two epochs, when its worker lost it and took it again. Rows are locked in id order,
  * so two such statements never deadlock. The lateral look-up keeps each lock an index scan: as a plain
  * join it became a scan of all runs, 12 ms a statement instead of 2.
  */
 export const appendEvents = (
   columns: AppendColumns,
-): Sql<{ run_id: string; appended: number; at: Date | null }> =>
+): Sql<{ run_id: string; epoch: bigint; appended: number; at: Date | null }> =>
   sql`
     with head as (
       select * from unnest(
@@ -107,23 +115,23 @@ export const appendEvents = (
         string_to_array(${columns.changes}::text, e'\\n', '')
       ) as h (run_id, epoch, change)
     ), held as materialized (
-      select own.run_id from (select run_id, epoch from head order by run_id) h
+      select own.run_id, own.epoch from (select run_id, epoch from head order by run_id, epoch) h
       cross join lateral (
-        select r.run_id from runs r
+        select r.run_id, r.epoch from runs r
         where r.run_id = h.run_id and r.owner = ${columns.worker}::uuid and r.epoch = h.epoch
         for no key update of r
       ) own
     ), appended as (
       insert into run_events (run_id, seq, epoch, events, body)
-      select e.run_id, e.seq, h.epoch, e.events, e.body::json
+      select e.run_id, e.seq, e.epoch, e.events, e.body::json
       from unnest(
         string_to_array(${columns.rowRunIds}::text, ',')::uuid[],
+        string_to_array(${columns.rowEpochs}::text, ',')::bigint[],
         string_to_array(${columns.seqs}::text, ',')::integer[],
         string_to_array(${columns.eventCounts}::text, ',')::smallint[],
         string_to_array(${columns.bodies}::text, e'\\n')
-      ) as e (run_id, seq, events, body)
-      join held using (run_id)
-      join head h using (run_id)
+      ) as e (run_id, epoch, seq, events, body)
+      join held using (run_id, epoch)
       on conflict (run_id, seq) do nothing
       returning run_id, events
     ), projected as (
@@ -137,7 +145,7 @@ export const appendEvents = (
         wake_at = case when c.release then c."wakeAt" else r.wake_at end,
         finished_at = case when c.finished then now() else r.finished_at end
       from head h
-      join held using (run_id)
+      join held using (run_id, epoch)
       cross join lateral json_to_record(h.change::json) as c (
         status text, counts json, error json, fingerprint text, undo text, release boolean,
         "wakeAt" timestamptz, finished boolean
@@ -149,10 +157,10 @@ export const appendEvents = (
       join held using (run_id)
       where s.run_id = c.run_id and s.signal_id = c.signal_id
     )
-    select held.run_id, coalesce(sum(appended.events), 0)::integer as appended,
+    select held.run_id, held.epoch, coalesce(sum(appended.events), 0)::integer as appended,
       case when bool_or(h.change is not null) then now() end as at
-    from held join head h using (run_id) left join appended using (run_id)
-    group by held.run_id`;
+    from held join head h using (run_id, epoch) left join appended using (run_id)
+    group by held.run_id, held.epoch`;
 
 /** Columns of a batch of new runs: element i of each belongs to run i. */
 export interface CreateColumns {
@@ -230,7 +238,7 @@ export const removeDeadWorkers = (): Sql =>
       and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
 
 /** Takes runs that nobody holds, highest priority first, then oldest; those of a later format are left to others. */
-export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
+export const claimUnowned = (worker: string, most: number): Sql<ClaimedRow> =>
   sql`update runs r set
       owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running',
       started_at = coalesce(r.started_at, now())
@@ -243,10 +251,10 @@ export const claimUnowned = (worker: string, most: number): Sql<RunRow> =>
       for update skip locked
     ) c
     where r.run_id = c.run_id
-    returning r.*`;
+    returning r.*, now() as claimed_at`;
 
 /** Takes parked runs whose time has come. */
-export const claimDue = (worker: string, most: number): Sql<RunRow> =>
+export const claimDue = (worker: string, most: number): Sql<ClaimedRow> =>
   sql`update runs r set owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running', wake_at = null
     from (
       select run_id from runs
@@ -257,7 +265,7 @@ export const claimDue = (worker: string, most: number): Sql<RunRow> =>
       for update skip locked
     ) c
     where r.run_id = c.run_id
-    returning r.*`;
+    returning r.*, now() as claimed_at`;
 
 /** In how many milliseconds the next parked run is due; no row when none is by time. */
 export const nextDue = (): Sql<{ due_ms: number }> =>
@@ -276,20 +284,22 @@ export const wakeAsked = (): Sql<{ run_id: string }> =>
     select run_id, pg_notify(${runsChannel}, '') from woken`;
 
 /** Takes runs over from workers whose lease has ended. */
-export const claimOrphaned = (worker: string, most: number): Sql<RunRow> =>
+export const claimOrphaned = (worker: string, most: number): Sql<ClaimedRow> =>
   sql`update runs r set
       owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'recovering',
       started_at = coalesce(r.started_at, now())
     from (
       select o.run_id from runs o
       where o.finished_at is null and o.format <= ${knownFormat}::smallint
+        -- Its own runs it drives itself, however late it renews its lease.
+        and o.owner <> ${worker}::uuid
         and o.owner in (select worker_id from workers where lease_until < now())
       order by o.priority desc, o.run_id
       limit ${most}::integer
       for update skip locked
     ) c
     where r.run_id = c.run_id
-    returning r.*`;
+    returning r.*, now() as claimed_at`;
 
 /** Gives back runs whose owner is no worker any more: its row was deleted by hand. */
 export const releaseOwnerless = (): Sql<{ run_id: string }> =>

@@ -5,7 +5,7 @@ import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append } from './event-log.ts';
 import type { EventBody } from './events.ts';
-import { never, type RunRow, type SignalRow } from './queries.ts';
+import { never, type ClaimedRow, type SignalRow } from './queries.ts';
 import { budgetOf } from './run-budget.ts';
 import { outputScope, scopeOf } from './scope.ts';
 import { endedRow, rowChange, whyParked } from './row-change.ts';
@@ -49,7 +49,8 @@ export class RunDriver {
   readonly #context: DriverContext;
   readonly #definition: WorkflowDefinition;
   readonly #epoch: bigint;
-  readonly #row: RunRow;
+  readonly #row: ClaimedRow;
+  readonly #claimedMonotonicMs: number;
   readonly #state: RunState;
   readonly #expressions: Expressions;
   readonly #attempts = new Map<string, Attempt>();
@@ -66,6 +67,7 @@ export class RunDriver {
   #letGo: 'no' | 'when-idle' | 'now' = 'no';
   /** Nothing fits into the budget: only an answer helps. */
   #isBroke = false;
+  #isFenced = false;
   readonly #undoing = new AbortController();
 
   /** Throws `run_corrupt` when the run's events contradict each other. */
@@ -75,6 +77,7 @@ export class RunDriver {
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
     this.#row = claimed.row;
+    this.#claimedMonotonicMs = claimed.claimedMonotonicMs;
     this.#state = newRunState(claimed.definition);
     const { home } = context;
     const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
@@ -112,17 +115,20 @@ export class RunDriver {
     this.#rouse();
   }
 
-  /** Another worker holds the run: stops what is under way here; nothing of it will be written. */
+  /** The run was taken under another epoch: stops what is under way here and writes nothing more. */
   fence(): void {
+    this.#isFenced = true;
     this.#stopAttempts(
       new AppError('fenced', `run ${this.runId} was taken over by another worker`),
     );
+    this.#rouse();
   }
 
   /** Drives the run until it has ended, was given back, or was lost. */
   async drive(): Promise<DriverEnd> {
     try {
       for (;;) {
+        if (this.#isFenced) return 'fenced';
         this.#gather();
         const decision = this.#decide();
         const starting = this.#recordStarts(decision);
@@ -165,8 +171,10 @@ export class RunDriver {
     for (const fact of leftByOthers(this.#state)) this.#record(fact);
   }
 
+  /** By the database's clock at the claim, and monotonic since: the worker's own may jump. */
   #now(): number {
-    return this.#context.clock.nowMs();
+    const { claimed_at: claimedAt } = this.#row;
+    return claimedAt.getTime() + this.#context.clock.monotonicMs() - this.#claimedMonotonicMs;
   }
 
   #tell(body: EventBody): void {
@@ -277,7 +285,7 @@ export class RunDriver {
     const dueAtMs = state.paused ? undefined : decision.dueAtMs;
     if (dueAtMs !== undefined && dueAtMs - this.#now() <= parkAfterMs) return undefined;
     const reason = whyParked(state);
-    const until = dueAtMs === undefined ? never : new Date(dueAtMs).toISOString();
+    const until = dueAtMs === undefined ? never : new Date(Math.ceil(dueAtMs)).toISOString();
     return { type: 'run.released', reason, until };
   }
 
@@ -363,6 +371,7 @@ export class RunDriver {
       attemptId,
       signal,
       isLettingGo: () => this.#letGo !== 'no',
+      nowMs: () => this.#now(),
       onProgress: (text) => this.#progress(path, text),
       record: (fact) => this.#tellDurably(fact),
     });

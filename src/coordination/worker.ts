@@ -6,7 +6,7 @@ import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
 import * as queries from './queries.ts';
-import type { RunRow } from './queries.ts';
+import type { ClaimedRow, RunRow } from './queries.ts';
 import type { RunFeed } from './run-feed.ts';
 import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
@@ -57,6 +57,7 @@ export class Worker {
   #wakeClaim: (() => void) | undefined;
   #claimAgain = false;
   #pollNow = false;
+  #mayHaveStrays = false;
   #asking: Promise<unknown> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -163,6 +164,7 @@ export class Worker {
       this.#pollNow = false;
       if (polling) polled = clock.monotonicMs();
       try {
+        if (this.#mayHaveStrays) await this.#releaseStrays();
         const full = await this.#claim(polling);
         if (polling) await this.#deliverAll();
         if (polling) await this.#expectNextDue();
@@ -170,6 +172,8 @@ export class Worker {
         if (full) continue;
       } catch (error) {
         log.warn({ error: toAppError(error) }, 'no runs were claimed');
+        // The claim may have been made, and only its answer lost.
+        this.#mayHaveStrays = true;
       }
       if (!this.#claimAgain) await this.#idle();
     }
@@ -218,8 +222,7 @@ export class Worker {
   }
 
   /**
-   * Forgets workers long dead, and gives back runs that are ours in the database but not driven: their
-   * driver met an error while the database was down.
+   * Forgets workers long dead, and mends what was edited by hand or half done.
    */
   async #tidy(): Promise<void> {
     const { database, log } = this.#options;
@@ -236,8 +239,18 @@ export class Worker {
     if (ownerless.length > 0) {
       log.warn({ runs: ownerless.length }, 'runs whose owner is no worker any more are given back');
     }
+    await this.#releaseStrays();
+  }
+
+  /**
+   * Gives back runs that are ours in the database but not driven: the answer to their claim was lost, or
+   * their driver met an error while the database was down.
+   */
+  async #releaseStrays(): Promise<void> {
+    const { database, log } = this.#options;
     const held = await database.query(queries.openRunsOf(this.id));
     const strays = held.filter((row) => !this.#drivers.has(row.run_id));
+    this.#mayHaveStrays = false;
     if (strays.length === 0) return;
     log.warn({ runs: strays.length }, 'runs without a driver are given back');
     const ids = strays.map((row) => row.run_id);
@@ -250,9 +263,10 @@ export class Worker {
     );
   }
 
-  async #take(rows: readonly RunRow[]): Promise<void> {
+  async #take(rows: readonly ClaimedRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const { database, log } = this.#options;
+    const { database, log, clock } = this.#options;
+    const claimedMonotonicMs = clock.monotonicMs();
     const ids = rows.map((row) => row.run_id);
     const events = Map.groupBy(
       eventViews(await database.query(queries.eventsOfRuns(ids))),
@@ -272,6 +286,7 @@ export class Worker {
           row,
           new RunDriver(this.#driverContext(), {
             row,
+            claimedMonotonicMs,
             definition,
             events: own,
             signals: signals.get(row.run_id) ?? [],
