@@ -7,7 +7,6 @@ import type { WorkflowProblem } from './types.ts';
 import { parseWorkflow, type KnownAgents, type ParsedWorkflow } from './workflow.ts';
 
 const maxFileBytes = 1024 * 1024;
-const freshMs = 50;
 
 export interface LoadedWorkflows {
   readonly definitions: readonly WorkflowDefinition[];
@@ -53,21 +52,32 @@ export class WorkflowFiles {
   readonly #folders: readonly string[];
   readonly #registry: AgentRegistry;
   #loaded: { readonly key: string; readonly workflows: LoadedWorkflows } | undefined;
-  #loading: Promise<LoadedWorkflows> | undefined;
-  #lookedAtMs = 0;
+  #looking: Promise<LoadedWorkflows> | undefined;
+  #next: Promise<LoadedWorkflows> | undefined;
 
   constructor(folders: readonly string[], registry: AgentRegistry) {
     this.#folders = folders;
     this.#registry = registry;
   }
 
-  /** What the files say, looked at again after 50 ms: many starts a second must not look each by itself. */
+  /** What the files say now. One look serves all who asked before it began: starts come by the hundred. */
   load(): Promise<LoadedWorkflows> {
-    if (this.#loading === undefined || performance.now() - this.#lookedAtMs > freshMs) {
-      this.#lookedAtMs = performance.now();
-      this.#loading = this.#look();
-    }
-    return this.#loading;
+    if (this.#looking === undefined) return this.#begin();
+    // The look under way may have passed a file that was changed since.
+    this.#next ??= this.#looking.then(
+      () => this.#begin(),
+      () => this.#begin(),
+    );
+    return this.#next;
+  }
+
+  #begin(): Promise<LoadedWorkflows> {
+    this.#next = undefined;
+    const looking = this.#look().finally(() => {
+      if (this.#looking === looking) this.#looking = undefined;
+    });
+    this.#looking = looking;
+    return looking;
   }
 
   async #look(): Promise<LoadedWorkflows> {
