@@ -7,15 +7,28 @@ export function waitsFor(task: TaskSpec): readonly string[] {
 
 /** Tasks in the waves in which they can start at the earliest; what lies on or behind a cycle is in none. */
 export function wavesOf(tasks: readonly TaskSpec[]): string[][] {
-  const placed = new Set<string>();
+  // Counting down what each still waits for: a chain of two thousand is not looked through two thousand times.
+  const open = new Map(tasks.map((task) => [task.id, new Set(waitsFor(task)).size]));
+  const followers = new Map<string, string[]>();
+  for (const task of tasks) {
+    for (const id of new Set(waitsFor(task))) {
+      const known = followers.get(id);
+      if (known === undefined) followers.set(id, [task.id]);
+      else known.push(task.id);
+    }
+  }
+  const order = new Map(tasks.map(({ id }, index) => [id, index]));
   const waves: string[][] = [];
-  let open = [...tasks];
-  while (open.length > 0) {
-    const wave = open.filter((task) => waitsFor(task).every((id) => placed.has(id)));
-    if (wave.length === 0) break;
-    for (const task of wave) placed.add(task.id);
-    waves.push(wave.map((task) => task.id));
-    open = open.filter((task) => !placed.has(task.id));
+  let wave = tasks.filter(({ id }) => open.get(id) === 0).map(({ id }) => id);
+  while (wave.length > 0) {
+    waves.push(wave);
+    const next: string[] = [];
+    for (const follower of wave.flatMap((id) => followers.get(id) ?? [])) {
+      const left = (open.get(follower) ?? 0) - 1;
+      open.set(follower, left);
+      if (left === 0) next.push(follower);
+    }
+    wave = next.toSorted((one, other) => (order.get(one) ?? 0) - (order.get(other) ?? 0));
   }
   return waves;
 }

@@ -5,13 +5,16 @@ import { knownNames, stepInto, union, type JsonSchema } from './schema-read.ts';
 import { lastPart, type Complain } from './workflow-rules.ts';
 import type { Path } from './workflow-shape.ts';
 
+/** A task as it is found by its name: to be named, or near and not to be named here, with what to do about it. */
+export type Found = { readonly view: JsonSchema } | { readonly hidden: string };
+
 export interface Scope {
   /** `inputs`, `run` and what the place has beyond them: `item`, `previous`, `votes` … */
   readonly roots: Readonly<Record<string, JsonSchema>>;
-  /** Tasks that have ended by then, as expressions see them. */
-  readonly tasks: Readonly<Record<string, JsonSchema>>;
-  /** Names of tasks that are near and can't be named here, with what to do about it. */
-  readonly hidden: Readonly<Record<string, string>>;
+  /** Looked up one by one: in a chain of a thousand tasks each may name all before it, and few do. */
+  readonly find: (name: string) => Found | undefined;
+  /** All names that `find` knows. */
+  readonly names: () => readonly string[];
 }
 
 /** What an expression can ask of an ended task and of the run itself. */
@@ -41,8 +44,8 @@ export function outermostScope(definition: WorkflowDefinition): Scope {
       inputs: closedMap(Object.fromEntries(inputs) as Record<string, JsonSchema>),
       run: closedMap(run),
     },
-    tasks: {},
-    hidden: {},
+    find: () => undefined,
+    names: () => [],
   };
 }
 
@@ -113,12 +116,13 @@ function referenceType(
   };
   const [root = '', name, ...rest] = reference.split('.');
   if (root === 'tasks') {
-    if (name === undefined) return { type: 'object', properties: scope.tasks };
-    const view = Object.hasOwn(scope.tasks, name) ? scope.tasks[name] : undefined;
-    if (view === undefined) {
-      const { message, suggestion } = missingTask(definition, scope, name);
+    if (name === undefined) return { type: 'object', properties: viewsOf(scope) };
+    const found = scope.find(name);
+    if (found === undefined || 'hidden' in found) {
+      const { message, suggestion } = missingTask(definition, scope, name, found);
       return wrong(message, suggestion);
     }
+    const { view } = found;
     const [field] = rest;
     if (field !== undefined && !taskFields.includes(field)) {
       return wrong(`: a task has no ${field}`, `it has ${taskFields.join(', ')}`);
@@ -180,12 +184,12 @@ function missingTask(
   definition: WorkflowDefinition,
   scope: Scope,
   name: string,
+  found: { readonly hidden: string } | undefined,
 ): { readonly message: string; readonly suggestion?: string } {
-  if (Object.hasOwn(scope.hidden, name)) {
-    const suggestion = scope.hidden[name];
-    return { message: `: ${name} has not ended by then`, ...(suggestion && { suggestion }) };
+  if (found !== undefined) {
+    return { message: `: ${name} has not ended by then`, suggestion: found.hidden };
   }
-  const near = suggest(name, [...Object.keys(scope.tasks), ...Object.keys(scope.hidden)]);
+  const near = suggest(name, scope.names());
   if (near !== undefined) {
     return { message: `: there is no task ${name}`, suggestion: `did you mean tasks.${near}?` };
   }
@@ -196,22 +200,40 @@ function missingTask(
   return { message: `: there is no task ${name} here`, suggestion };
 }
 
-/** A scope with more tasks in it, and others that are near but can't be named. */
+function viewsOf(scope: Scope): Record<string, JsonSchema> {
+  return Object.fromEntries(
+    scope.names().flatMap((name) => {
+      const found = scope.find(name);
+      return found !== undefined && 'view' in found ? [[name, found.view] as const] : [];
+    }),
+  );
+}
+
+/** A scope with the tasks of a group in it. A name inside stands for what is inside, also while that can't be named yet. */
 export function innerScope(
   outer: Scope,
-  tasks: Readonly<Record<string, JsonSchema>>,
-  hidden: Readonly<Record<string, string>>,
-  roots: Readonly<Record<string, JsonSchema>> = {},
+  tasks: ReadonlyMap<string, TaskSpec>,
+  find: (task: TaskSpec) => Found,
 ): Scope {
-  // A name inside stands for what is inside, also while that can't be named yet.
-  const seen = Object.entries(outer.tasks).filter(([name]) => !Object.hasOwn(hidden, name));
   return {
-    roots: { ...outer.roots, ...roots },
-    tasks: { ...Object.fromEntries(seen), ...tasks },
-    hidden: { ...outer.hidden, ...hidden },
+    roots: outer.roots,
+    find: (name) => {
+      const own = tasks.get(name);
+      return own === undefined ? outer.find(name) : find(own);
+    },
+    names: () => [...new Set([...tasks.keys(), ...outer.names()])],
   };
+}
+
+export function withRoots(scope: Scope, roots: Readonly<Record<string, JsonSchema>>): Scope {
+  return { ...scope, roots: { ...scope.roots, ...roots } };
 }
 
 export function localName(task: TaskSpec): string {
   return lastPart(task.id);
+}
+
+/** The tasks of a group by the names that they have in it. */
+export function byName(tasks: readonly TaskSpec[]): ReadonlyMap<string, TaskSpec> {
+  return new Map(tasks.map((task) => [localName(task), task]));
 }

@@ -14,12 +14,15 @@ import { elementOf, readable, stepInto, union, type JsonSchema } from './schema-
 import type { CompiledWorkflow, Places } from './workflow-compile.ts';
 import { nameOf, type Complain, type KnownAgents } from './workflow-rules.ts';
 import {
+  byName,
   closedMap,
   innerScope,
   localName,
   outermostScope,
   taskView,
   templateType,
+  withRoots,
+  type Found,
   type Reader,
   type Scope,
 } from './workflow-scope.ts';
@@ -61,33 +64,26 @@ function groupType(check: Check, group: Group, id: string, scope: Scope): JsonSc
 
 function graphType(check: Check, group: Group, id: string, scope: Scope): JsonSchema {
   const byId = new Map(group.tasks.map((task) => [task.id, task]));
+  const names = byName(group.tasks);
   const earlier = ancestorsOf(group.tasks);
   const types = new Map<string, JsonSchema>();
-  const view = (task: TaskSpec, isSure: boolean): [string, JsonSchema] => [
-    localName(task),
-    taskView(types.get(task.id) ?? true, isSure || task.onFailure === 'stop'),
-  ];
+  const view = (task: TaskSpec, isSure: () => boolean): Found => ({
+    view: taskView(types.get(task.id) ?? true, task.onFailure === 'stop' || isSure()),
+  });
   for (const taskId of wavesOf(group.tasks).flat()) {
     const task = byId.get(taskId);
     if (task === undefined) continue;
-    const before = earlier.get(taskId) ?? new Set();
-    const completed = neededBy(task, byId);
-    const seen = group.tasks
-      .filter((each) => before.has(each.id))
-      .map((each) => view(each, completed.has(each.id)));
+    const before = earlier.get(taskId);
     const why = waitsFor(task).length === 0 ? 'it waits for nothing' : 'add it to needs or after';
-    const hidden = group.tasks
-      .filter((each) => !before.has(each.id))
-      .map((each) => [localName(each), why]);
-    const inner = innerScope(scope, Object.fromEntries(seen), Object.fromEntries(hidden));
+    const inner = innerScope(scope, names, (each) =>
+      before?.has(each.id) === true
+        ? view(each, () => neededBy(task, byId).has(each.id))
+        : { hidden: why },
+    );
     types.set(taskId, taskType(check, task, inner));
   }
   if (group.output === undefined) return defaultOutput(group, types);
-  const all = innerScope(
-    scope,
-    Object.fromEntries(group.tasks.map((task) => view(task, false))),
-    {},
-  );
+  const all = innerScope(scope, names, (each) => view(each, () => false));
   return templateType(check, all, group.output, check.places.of(id, 'output'));
 }
 
@@ -124,31 +120,32 @@ function pipelineType(check: Check, group: Group, id: string, scope: Scope): Jso
   if (noList !== undefined) check.complain(path, `items of ${nameOf(id)}: ${noList.message}`);
   // An inner pipeline's first stage has no stage before, whatever stands around it.
   const { previous: _outer, ...roots } = scope.roots;
-  const before: [string, JsonSchema][] = [];
+  const names = byName(group.tasks);
+  const ended = new Map<string, JsonSchema>();
   let previous: JsonSchema | undefined;
-  for (const [index, task] of group.tasks.entries()) {
-    const later = group.tasks.slice(index).map((each) => [localName(each), 'it comes later']);
-    const around = innerScope(
+  for (const task of group.tasks) {
+    const around = withRoots(
       { ...scope, roots },
-      Object.fromEntries(before),
-      {},
       {
         item: elementOf(items),
         index: { type: 'integer', minimum: 0 },
         ...(previous === undefined ? {} : { previous }),
       },
     );
-    previous = taskType(check, task, innerScope(around, {}, Object.fromEntries(later)));
+    const inner = innerScope(around, names, (each) => {
+      const view = ended.get(each.id);
+      return view === undefined ? { hidden: 'it comes later' } : { view };
+    });
+    previous = taskType(check, task, inner);
     // An item that a stage did not complete goes no further.
-    before.push([localName(task), taskView(previous, true)]);
+    ended.set(task.id, taskView(previous, true));
   }
   return { type: 'array', items: union([previous ?? true, { type: 'null' }]) };
 }
 
 function blindType(check: Check, group: Group, scope: Scope): JsonSchema {
   const why = `the tasks of a ${group.mode} group do not know of each other`;
-  const hidden = Object.fromEntries(group.tasks.map((task) => [localName(task), why]));
-  const inner = innerScope(scope, {}, hidden);
+  const inner = innerScope(scope, byName(group.tasks), () => ({ hidden: why }));
   const outputs = group.tasks.map((task) => taskType(check, task, inner));
   for (const [index, task] of group.tasks.entries()) {
     const output = outputs[index] ?? true;
@@ -158,14 +155,14 @@ function blindType(check: Check, group: Group, scope: Scope): JsonSchema {
   }
   const answer = union(outputs);
   if (group.race?.verify !== undefined) {
-    taskType(check, group.race.verify, innerScope(inner, {}, {}, { answer }));
+    taskType(check, group.race.verify, withRoots(inner, { answer }));
   }
   const arbiter = group.voting?.arbiter;
   if (arbiter === undefined || arbiter === 'person') return answer;
   const decided = taskType(
     check,
     arbiter,
-    innerScope(inner, {}, {}, { votes: { type: 'array', items: answer } }),
+    withRoots(inner, { votes: { type: 'array', items: answer } }),
   );
   return union([answer, decided]);
 }
@@ -196,7 +193,7 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
   // What comes with a signal is known to nobody before.
   if (!isAgentTask(task)) return 'ms' in task.wait ? { type: 'null' } : true;
   const folder = { workspace: closedMap({ path: { type: 'string' } }) };
-  const own = task.workspace === undefined ? scope : innerScope(scope, {}, {}, folder);
+  const own = task.workspace === undefined ? scope : withRoots(scope, folder);
   checkCall(check, own, task, ['input'], `task ${task.id}`);
   const output = outputOf(check, task.agent);
   if (task.workspace !== undefined) {
@@ -210,7 +207,7 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
       output: union([output, { type: 'null' }]),
       status: { type: 'string' },
     });
-    const inner = innerScope(scope, {}, {}, { answer: done });
+    const inner = withRoots(scope, { answer: done });
     const call = { id: task.id, ...task.compensate };
     checkCall(check, inner, call, ['compensate', 'input'], `what undoes task ${task.id}`);
   }
