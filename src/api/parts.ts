@@ -1,6 +1,13 @@
 import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Config, Log } from '../base/base.ts';
-import type { Coordination, CoordinationPart } from '../coordination/coordination.ts';
+import type {
+  Coordination,
+  CoordinationPart,
+  DeadLetters,
+  PruneReport,
+  PruneRequest,
+  Schedules,
+} from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { EventStreams } from './event-stream.ts';
@@ -13,6 +20,10 @@ export interface BridgeParts {
   readonly coordination: Coordination;
   /** Open runs by status, and what the worker of this process has under way. */
   readonly workStatus: CoordinationPart['status'];
+  readonly schedules: Schedules;
+  readonly failures: DeadLetters;
+  /** Forgets old runs. */
+  readonly prune: (request: PruneRequest) => Promise<PruneReport>;
   readonly agents: AgentRegistry;
   readonly database: Database;
   readonly config: Config;

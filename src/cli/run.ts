@@ -5,6 +5,7 @@ import type { RunDetail, RunEvent, RunStatus } from '../coordination/coordinatio
 import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, wholeNumber } from './flags.ts';
+import { registerFailures, registerPrune } from './failures.ts';
 import { note, printDocument, printRows } from './output.ts';
 import { asReview } from './review-report.ts';
 import { resolveRunId, shortId } from './run-ids.ts';
@@ -35,6 +36,8 @@ export function registerRun(program: Command, context: CliContext): void {
   registerWait(group, context);
   registerReport(group, context);
   registerChanges(group, context);
+  registerFailures(group, context);
+  registerPrune(group, context);
 }
 
 function registerList(group: Command, context: CliContext): void {

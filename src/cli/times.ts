@@ -15,6 +15,15 @@ function durationMs(text: string): number | undefined {
   return count === undefined || ms === undefined ? undefined : Number(count) * ms;
 }
 
+/** An option that is a length of time, in milliseconds. Throws `usage`. */
+export function lengthOption(option: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms !== undefined) return ms;
+  throw new AppError('usage', `${option} ${text} is no length of time`, {
+    remedy: 'Write 90s, 15m, 12h, 30d or 2w.',
+  });
+}
+
 /** A moment to come: in so long, or a date. Throws `usage`. */
 export function momentAfter(option: string, text: string, nowMs: number): string {
   return moment(option, text, nowMs, 1);

@@ -26,6 +26,7 @@ import type {
 import { followRun, type FollowOptions } from './follow.ts';
 import { identityClient } from './identity-client.ts';
 import { query } from './query.ts';
+import { scheduleClient } from './schedule-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export type { FollowOptions } from './follow.ts';
@@ -115,6 +116,7 @@ export function createClient(options: ClientOptions) {
       }
     },
 
+    ...scheduleClient((method, path, body) => request(method, path, body, {})),
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
 
     /** Events of a run as they are appended, each once, until it ends; goes on after a cut connection. */

@@ -17,7 +17,7 @@ export {
   type FailureGroup,
   type RetriedFailures,
 } from './dead-letters.ts';
-export { pruneRuns, type PruneReport } from './retention.ts';
+export { pruneRuns, type PruneReport, type PruneRequest } from './retention.ts';
 export type * from './schedule-types.ts';
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';

@@ -150,6 +150,7 @@ test('a port that is taken is refused with who holds it and what to do', async (
   const second = startBridge({
     coordination: bridge.coordination.runs,
     workStatus: () => bridge.coordination.status(),
+    ...bridge.work,
     agents: bridge.registry,
     database: bridge.database,
     config,

@@ -3,10 +3,21 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
-import { createPublicAddress, startBridge, type Bridge } from '../../src/api/api.ts';
+import {
+  createPublicAddress,
+  startBridge,
+  type Bridge,
+  type BridgeParts,
+} from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
 import { createClient, type Client } from '../../src/client/client.ts';
-import { openCoordination, type CoordinationPart } from '../../src/coordination/coordination.ts';
+import {
+  openCoordination,
+  openDeadLetters,
+  openSchedules,
+  pruneRuns,
+  type CoordinationPart,
+} from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
 import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
 import { writeFleet } from './fleet.ts';
@@ -21,6 +32,8 @@ export interface TestBridge extends Bridge {
   readonly coordination: CoordinationPart;
   readonly registry: AgentRegistry;
   readonly identity: Identity;
+  /** What a second bridge over the same parts needs besides. */
+  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune'>;
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -104,10 +117,27 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     publicUrl: publicAddress.url,
     settings: { ...testSettings, ...options.settings },
   });
+  const schedules = openSchedules({
+    database,
+    coordination: coordination.runs,
+    async mayStart(id, workflow) {
+      const answer = await identity.access.check(id, 'workflows.execute', workflow);
+      return answer.allowed ? undefined : answer.reason;
+    },
+    clock: systemClock,
+    log,
+  });
+  await schedules.start();
+  const work: TestBridge['work'] = {
+    schedules,
+    failures: openDeadLetters({ database, retry: (id) => coordination.runs.retry(id) }),
+    prune: (request) => pruneRuns({ database, clock: systemClock, log }, request),
+  };
   const start = async (port: number): Promise<Bridge> => {
     const started = await startBridge({
       coordination: coordination.runs,
       workStatus: () => coordination.status(),
+      ...work,
       agents,
       database,
       config: { ...config, values: { ...config.values, bridgePort: port } },
@@ -134,6 +164,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     coordination,
     registry: agents,
     identity,
+    work,
     client: createClient({ baseUrl: url, token: testToken }),
     ready: (isReady) => bridge.ready(isReady),
     loginLink: () => bridge.loginLink(),
@@ -148,6 +179,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     },
     async end() {
       await bridge.close();
+      await schedules.stop();
       await identity.close();
       await coordination.stop(0);
       await agents.close();
