@@ -9,6 +9,10 @@ import {
   openBreakers,
   openBudgets,
   openCoordination,
+  openDeadLetters,
+  openSchedules,
+  pruneRuns,
+  startUpkeep,
   type Coordination,
   type CoordinationPart,
 } from './coordination/coordination.ts';
@@ -144,12 +148,22 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       closers.push(() => identity.close());
       await giveAgentsPrincipals(identity, agents, log);
+      const schedules = openSchedules({
+        database,
+        coordination: part.runs,
+        mayStart: (id, workflow) => whyNot(identity, id, workflow),
+        clock,
+        log,
+      });
       step('opening the bridge');
       bridge = await startBridge({
         coordination: part.runs,
         workStatus: part.status,
         breakers,
         budgets,
+        schedules,
+        failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
+        prune: (request) => pruneRuns({ database, clock, log }, request),
         agents,
         database,
         config,
@@ -162,8 +176,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       const { close } = bridge;
       closers.push(() => close(hurry.signal));
+      await schedules.start();
+      closers.push(() => schedules.stop());
     }
-    if (active.includes('worker')) await part.startWorker();
+    if (active.includes('worker')) {
+      await part.startWorker();
+      const upkeep = startUpkeep({ database, clock, log, home, keepDays: values.runKeepDays });
+      closers.push(() => upkeep.stop());
+    }
     if (bridge !== undefined) {
       bridge.ready(true);
       await writeServerFile(home, {
@@ -290,6 +310,16 @@ function identitySettings(values: Settings): IdentitySettings {
     usualRequests: values.usualRequests,
     breachedPasswords: values.breachedPasswords,
   };
+}
+
+/** Why a principal may not start runs of a workflow: what its schedules are held to at each of their times. */
+async function whyNot(
+  identity: Identity,
+  principalId: string,
+  workflow: string,
+): Promise<string | undefined> {
+  const answer = await identity.access.check(principalId, 'workflows.execute', workflow);
+  return answer.allowed ? undefined : answer.reason;
 }
 
 /** Every agent has a principal; one whose definition goes keeps it, so that what it did stays its own. */

@@ -20,6 +20,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
       tags: [
         { name: 'bridge', description: 'Health and state, at the addresses of earlier bridges' },
         { name: 'runs', description: 'Starting, following and changing runs' },
+        { name: 'schedules', description: 'Runs that start by themselves' },
         { name: 'workflows', description: 'What can be run' },
         { name: 'agents', description: 'Who does the work' },
         { name: 'sign in', description: 'The ways in' },

@@ -5,6 +5,10 @@ import type {
   Budgets,
   Coordination,
   CoordinationPart,
+  DeadLetters,
+  PruneReport,
+  PruneRequest,
+  Schedules,
 } from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
 import type { Identity } from '../identity/identity.ts';
@@ -20,6 +24,10 @@ export interface BridgeParts {
   readonly workStatus: CoordinationPart['status'];
   readonly breakers: Breakers;
   readonly budgets: Budgets;
+  readonly schedules: Schedules;
+  readonly failures: DeadLetters;
+  /** Forgets old runs. */
+  readonly prune: (request: PruneRequest) => Promise<PruneReport>;
   readonly agents: AgentRegistry;
   readonly database: Database;
   readonly config: Config;

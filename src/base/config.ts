@@ -170,6 +170,13 @@ export const settings = {
       'A sorted file, or a folder of range files, with the SHA-1 hashes of leaked passwords, as the downloader of haveibeenpwned makes them. Empty: new passwords are not compared with leaked ones.',
     default: '',
   }),
+  runKeepDays: setting({
+    schema: Type.Integer({ minimum: 0, maximum: 36_500 }),
+    env: 'CENTURIA_RUN_KEEP_DAYS',
+    description:
+      'Runs that ended and began longer ago than that, days, are forgotten by whole months. 0: kept for ever.',
+    default: 0,
+  }),
   workerConcurrency: setting({
     schema: Type.Integer({ minimum: 0, maximum: 10_000 }),
     env: 'CENTURIA_WORKER_CONCURRENCY',

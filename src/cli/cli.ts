@@ -17,6 +17,7 @@ import { registerMigrate } from './migrate.ts';
 import { registerPg } from './pg.ts';
 import { registerRole } from './role.ts';
 import { registerRun } from './run.ts';
+import { registerSchedule } from './schedule.ts';
 import { registerSession } from './session.ts';
 import { registerStatus } from './status.ts';
 import { registerToken } from './token.ts';
@@ -35,6 +36,7 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerStatus,
   registerRun,
   registerWorkflow,
+  registerSchedule,
   registerAgent,
   registerBudget,
   registerBreaker,

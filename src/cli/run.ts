@@ -5,6 +5,7 @@ import type { RunDetail, RunEvent, RunStatus } from '../coordination/coordinatio
 import { connect } from './connection.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, wholeNumber } from './flags.ts';
+import { registerFailures, registerPrune } from './failures.ts';
 import { note, printDocument, printRows } from './output.ts';
 import { hasEnded } from './progress.ts';
 import { asReview } from './review-report.ts';
@@ -42,6 +43,8 @@ export function registerRun(program: Command, context: CliContext): void {
   registerChanges(group, context);
   registerAnswers(group, context);
   registerUndo(group, context);
+  registerFailures(group, context);
+  registerPrune(group, context);
 }
 
 function registerList(group: Command, context: CliContext): void {

@@ -14,13 +14,16 @@ import type {
 } from '../api/api.ts';
 import type { WorkflowDefinition } from '../coordination/coordination.ts';
 import { identityClient } from './identity-client.ts';
-import { runClient, type CallOptions, type StartOptions } from './run-client.ts';
+import { runClient, type StartOptions } from './run-client.ts';
+import type { CallOptions } from './send.ts';
 import { limitsClient } from './limits-client.ts';
+import { scheduleClient } from './schedule-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export type { BreakerListFilter, BudgetUseFilter } from './limits-client.ts';
 export type { FollowOptions } from './follow.ts';
-export type { CallOptions, RunFilter, StartOptions, WaitOptions } from './run-client.ts';
+export type { RunFilter, StartOptions, WaitOptions } from './run-client.ts';
+export type { CallOptions } from './send.ts';
 export type {
   PageOptions,
   PrincipalFilter,
@@ -72,6 +75,7 @@ export function createClient(options: ClientOptions) {
       get<WorkflowDefinition>(`/api/v1/workflows/${encodeURIComponent(name)}`, call),
 
     ...runClient((method, path, body, call) => request(method, path, body, call), open),
+    ...scheduleClient((method, path, body) => request(method, path, body, {})),
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
     ...limitsClient((method, path, body, call = {}) => request(method, path, body, call)),
   };

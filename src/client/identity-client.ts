@@ -23,17 +23,12 @@ import type {
   SignInState,
 } from '../api/api.ts';
 import { query } from './query.ts';
+import type { CallOptions, Send } from './send.ts';
 
 export interface PageOptions {
   readonly limit?: number;
   readonly cursor?: string;
 }
-
-interface Call {
-  readonly signal?: AbortSignal;
-}
-
-type Send = <Answer>(method: string, path: string, body?: unknown, call?: Call) => Promise<Answer>;
 
 export function identityClient(send: Send) {
   return {
@@ -50,7 +45,7 @@ function principalCalls(send: Send) {
     signInState: () => send<SignInState>('GET', '/api/v1/login'),
     me: () => send<Me>('GET', '/api/v1/me'),
     /** One page by name; `limit` 1 to 500, default 50. */
-    principals: (filter: PrincipalFilter = {}, call?: Call) =>
+    principals: (filter: PrincipalFilter = {}, call?: CallOptions) =>
       send<PrincipalPage>('GET', `/api/v1/principals${query({ ...filter })}`, undefined, call),
     principal: (name: string) => send<Principal>('GET', principalPath(name)),
     createPrincipal: (body: NewPrincipalRequest) =>
@@ -75,7 +70,7 @@ function principalCalls(send: Send) {
 
 function roleCalls(send: Send) {
   return {
-    roles: (call?: Call) => send<RoleList>('GET', '/api/v1/roles', undefined, call),
+    roles: (call?: CallOptions) => send<RoleList>('GET', '/api/v1/roles', undefined, call),
     role: (name: string) => send<RoleDetail>('GET', rolePath(name)),
     createRole: (body: NewRoleRequest) => send<RoleDetail>('POST', '/api/v1/roles', body),
     deleteRole: (name: string) => send<undefined>('DELETE', rolePath(name)),

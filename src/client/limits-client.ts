@@ -9,12 +9,7 @@ import type {
 } from '../api/api.ts';
 import type { PageOptions } from './identity-client.ts';
 import { query } from './query.ts';
-
-interface Call {
-  readonly signal?: AbortSignal;
-}
-
-type Send = <Answer>(method: string, path: string, body?: unknown, call?: Call) => Promise<Answer>;
+import type { CallOptions, Send } from './send.ts';
 
 export interface BreakerListFilter extends PageOptions {
   readonly state?: Breaker['state'];
@@ -32,13 +27,13 @@ function budgetPath(name: string): string {
 export function limitsClient(send: Send) {
   return {
     /** One page by key; `limit` 1 to 500, default 50. */
-    breakers: (filter: BreakerListFilter = {}, call?: Call) =>
+    breakers: (filter: BreakerListFilter = {}, call?: CallOptions) =>
       send<BreakerPage>('GET', `/api/v1/breakers${query({ ...filter })}`, undefined, call),
     resetBreaker: (key: string) =>
       send<Breaker>('POST', `/api/v1/breakers/${encodeURIComponent(key)}/reset`),
 
     /** One page by name; `limit` 1 to 500, default 50. */
-    budgets: (page: PageOptions = {}, call?: Call) =>
+    budgets: (page: PageOptions = {}, call?: CallOptions) =>
       send<BudgetPage>('GET', `/api/v1/budgets${query({ ...page })}`, undefined, call),
     budget: (name: string) => send<Budget>('GET', budgetPath(name)),
     /** Makes a budget or changes what is given of it; null takes a limit away. */

@@ -17,6 +17,7 @@ import type {
 } from '../coordination/coordination.ts';
 import { followRun, type FollowOptions } from './follow.ts';
 import { query } from './query.ts';
+import type { CallOptions } from './send.ts';
 import type { Open, RequestOptions } from './transport.ts';
 
 type Request = <Answer>(
@@ -25,10 +26,6 @@ type Request = <Answer>(
   body: unknown,
   call: RequestOptions,
 ) => Promise<Answer>;
-
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-}
 
 export interface StartOptions extends CallOptions {
   /** Two starts with the same key give the same run; 1 to 255 printable characters. */

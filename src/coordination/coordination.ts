@@ -37,7 +37,7 @@ export {
   type FailureGroup,
   type RetriedFailures,
 } from './dead-letters.ts';
-export { pruneRuns, type PruneReport } from './retention.ts';
+export { pruneRuns, type PruneReport, type PruneRequest } from './retention.ts';
 export type * from './schedule-types.ts';
 export {
   budgetError,

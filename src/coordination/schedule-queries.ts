@@ -124,10 +124,19 @@ export const moveOn = (id: string, next: Date | null, problem: ErrorRecord | nul
       problem = ${problem === null ? null : json(problem)}::json
     where schedule_id = ${id}::uuid`;
 
-/** A time that is there already is left as it is, and does not come back. */
-export const insertFires = (id: string, fires: readonly NewFire[]): Sql<{ fire_at: Date }> =>
-  sql`insert into schedule_fires (schedule_id, fire_at, by_hand, status, fires, reason, started_by, started_by_id)
-    select ${id}::uuid, f.fire_at, f.by_hand, f.status, f.fires, f.reason, f.started_by, f.started_by_id
+/**
+ * A time that is there already is left as it is, and does not come back. Within the lease nobody but
+ * the caller starts them.
+ */
+export const insertFires = (
+  id: string,
+  fires: readonly NewFire[],
+  leaseMs: number,
+): Sql<{ fire_at: Date }> =>
+  sql`insert into schedule_fires (schedule_id, fire_at, by_hand, status, fires, reason, started_by,
+      started_by_id, try_at)
+    select ${id}::uuid, f.fire_at, f.by_hand, f.status, f.fires, f.reason, f.started_by, f.started_by_id,
+      now() + make_interval(secs => ${leaseMs}::float8 / 1000)
     from unnest(
       ${fires.map(({ fireAt }) => fireAt.toISOString())}::timestamptz[], ${fires.map(({ byHand }) => byHand)}::boolean[],
       ${fires.map(({ status }) => status)}::text[], ${fires.map((each) => each.fires)}::integer[],
@@ -169,6 +178,12 @@ export const claimFires = (limit: number, leaseMs: number): Sql<ClaimedFire> =>
     where f.schedule_id = c.schedule_id and f.fire_at = c.fire_at and s.schedule_id = f.schedule_id
     returning f.*, s.name, s.workflow, s.input, s.priority, s.overlap,
       f.cancel_asked_at is null or f.cancel_asked_at < now() - interval '1 minute' as may_ask`;
+
+/** A fire whose lease the caller has. */
+export const leasedFire = (id: string, fireAt: Date): Sql<ClaimedFire> =>
+  sql`select f.*, s.name, s.workflow, s.input, s.priority, s.overlap, true as may_ask
+    from schedule_fires f join schedules s using (schedule_id)
+    where f.schedule_id = ${id}::uuid and f.fire_at = ${fireAt}::timestamptz and f.status = 'starting'`;
 
 /** There is a run, so this stands whatever anybody else has found. */
 export const recordStarted = (id: string, fireAt: Date, runId: string): Sql =>

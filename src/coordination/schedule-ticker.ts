@@ -12,7 +12,7 @@ import { timingOf } from './schedule-views.ts';
 const pollMs = 30_000;
 const pauseAfterFailureMs = 1_000;
 /** Far longer than a start takes; a process that died leaves its fires to others after that. */
-const leaseMs = 30_000;
+export const leaseMs = 30_000;
 const dueAtOnce = 20;
 const startsAtOnce = 20;
 const mostFailedTries = 8;
@@ -56,7 +56,7 @@ export class ScheduleTicker {
   /** Does all that is due now. */
   async tick(): Promise<void> {
     while ((await this.#decideDue()) === dueAtOnce && !this.#stopping.signal.aborted);
-    while ((await this.startPending()) === startsAtOnce && !this.#stopping.signal.aborted);
+    while ((await this.#startPending()) === startsAtOnce && !this.#stopping.signal.aborted);
   }
 
   async #run(): Promise<void> {
@@ -122,13 +122,13 @@ export class ScheduleTicker {
       startedById: row.created_by_id,
     }));
     const next = decision.nextMs === undefined ? null : new Date(decision.nextMs);
-    await transaction.query(queries.insertFires(id, written));
+    await transaction.query(queries.insertFires(id, written, 0));
     await transaction.query(queries.moveOn(id, next, null));
     await transaction.query(queries.trimFires(id, keptFires));
   }
 
   /** Starts what was written down and not started yet; gives how many were tried. */
-  async startPending(): Promise<number> {
+  async #startPending(): Promise<number> {
     const { database, log } = this.#options;
     const claimed = await database.query(queries.claimFires(startsAtOnce, leaseMs));
     const inOrder = claimed.toSorted((a, b) => a.fire_at.getTime() - b.fire_at.getTime());
@@ -141,6 +141,12 @@ export class ScheduleTicker {
       }
     }
     return claimed.length;
+  }
+
+  /** Starts a fire that was written down with its lease. */
+  async startLeased(id: string, fireAt: Date): Promise<void> {
+    const [fire] = await this.#options.database.query(queries.leasedFire(id, fireAt));
+    if (fire !== undefined) await this.#startOne(fire);
   }
 
   async #startOne(fire: ClaimedFire): Promise<void> {
@@ -212,7 +218,7 @@ export class ScheduleTicker {
       for (const { run_id: runId } of others) {
         if (runId === null) continue;
         await coordination
-          .cancel(runId, `the next run of schedule ${fire.name} takes its place`)
+          .cancel(runId, { reason: `the next run of schedule ${fire.name} takes its place` })
           .catch((error: unknown) => {
             if (toAppError(error).code !== 'run_finished') throw error;
           });

@@ -89,7 +89,7 @@ export interface SchedulesOptions {
     /** Refuses what can not be started, and writes nothing. */
     plan(request: StartRun): Promise<unknown>;
     start(request: StartRun & { readonly startedBy: string }): Promise<{ readonly id: string }>;
-    cancel(runId: string, reason: string): Promise<unknown>;
+    cancel(runId: string, request: { readonly reason: string }): Promise<unknown>;
   };
   /** Why the principal may not start runs of the workflow now; undefined when it may. */
   readonly mayStart: (principalId: string, workflow: string) => Promise<string | undefined>;

@@ -2,7 +2,7 @@
 import { AppError, newId } from '../base/base.ts';
 import * as queries from './schedule-queries.ts';
 import type { NewFire, ScheduleRow } from './schedule-queries.ts';
-import { ScheduleTicker } from './schedule-ticker.ts';
+import { leaseMs, ScheduleTicker } from './schedule-ticker.ts';
 import { cronTiming, everyTiming, nextTimes, type Timing } from './schedule-times.ts';
 import type {
   Fire,
@@ -134,14 +134,14 @@ async function runNow(
       startedBy: by.name,
       startedById: by.id,
     };
-    const made = await transaction.query(queries.insertFires(row.schedule_id, [fire]));
+    const made = await transaction.query(queries.insertFires(row.schedule_id, [fire], leaseMs));
     if (made.length > 0) return { id: row.schedule_id, fireAt: fire.fireAt };
     throw new AppError('conflict', `schedule ${name} fires in this very millisecond`, {
       retryable: true,
       remedy: 'Try again.',
     });
   });
-  await ticker.startPending();
+  await ticker.startLeased(id, fireAt);
   const rows = await database.query(queries.firesOf(id, new Date(fireAt.getTime() + 1), 1));
   const [row] = rows;
   if (row === undefined) throw notFound(name);

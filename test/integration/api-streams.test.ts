@@ -152,6 +152,7 @@ test('a port that is taken is refused with who holds it and what to do', async (
     workStatus: () => bridge.coordination.status(),
     breakers: bridge.breakers,
     budgets: bridge.budgets,
+    ...bridge.work,
     agents: bridge.registry,
     database: bridge.database,
     config,

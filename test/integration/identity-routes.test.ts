@@ -71,11 +71,12 @@ const byPermission: Readonly<Record<string, Group>> = {
   'workflows.execute': { may: workers, operations: 'startRun' },
   'runs.read': {
     may: readers,
-    operations: 'listRuns getRun listRunEvents waitForRun listQuestions getUndoPlan',
+    operations: `listRuns getRun listRunEvents waitForRun listQuestions getUndoPlan listFailures
+      getFailure listFailureRuns`,
   },
   'runs.write': {
     may: workers,
-    operations: 'pauseRun resumeRun cancelRun retryRun forkRun signalRun',
+    operations: `pauseRun resumeRun cancelRun retryRun forkRun signalRun retryFailures dismissFailure`,
   },
   'runs.approve': { may: administrators, operations: 'answerRun' },
   'runs.undo': { may: ['system', 'admin', 'owner'], operations: 'undoRun' },
@@ -86,6 +87,12 @@ const byPermission: Readonly<Record<string, Group>> = {
   'limits.write': {
     may: ['system', 'admin', 'owner'],
     operations: 'resetBreaker setBudget deleteBudget',
+  },
+  system: { may: ['system', 'admin', 'owner'], operations: 'pruneRuns' },
+  'schedules.read': { may: readers, operations: 'listSchedules getSchedule listScheduleFires' },
+  'schedules.write': {
+    may: ['system', 'admin', 'owner'],
+    operations: 'createSchedule pauseSchedule resumeSchedule deleteSchedule runSchedule',
   },
   'status.read': { may: readers, operations: 'getBridgeStatus getSystemStatus' },
   monitor: { may: watchers, operations: 'getSecurityMetrics' },
@@ -120,6 +127,7 @@ const sent: Readonly<Record<string, { body?: object; form?: string; query?: stri
   createPrincipal: { body: { username: 'guest' } },
   createRole: { body: { name: 'guest' } },
   startRun: { body: { workflow: missing } },
+  createSchedule: { body: { name: missing, workflow: missing, cron: '@daily' } },
   checkAccess: { query: `principal=${missing}&action=read` },
   decideDevice: { body: { approve: false } },
   decideAuthorization: { body: { approve: false, client_id: missing } },

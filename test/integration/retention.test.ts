@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId, systemClock } from '../../src/base/base.ts';
 import { keepRunTables, pruneRuns } from '../../src/coordination/coordination.ts';
 import { ensurePartitions } from '../../src/coordination/partitions.ts';
@@ -20,10 +20,20 @@ for (const driver of drivers) {
   describe.skipIf(unavailable(driver) !== undefined)(`on the ${driver} database`, () => {
     let store: TestStore;
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       store = await openStore(driver);
     });
-    afterEach(() => store.close());
+    beforeEach(() =>
+      store.database.script(`
+        truncate runs, run_events, run_signals, run_keys, workflow_definitions;
+        do $$ declare partition text; begin
+          for partition in select inhrelid::regclass::text from pg_inherits
+            where inhparent in ('runs'::regclass, 'run_events'::regclass, 'run_signals'::regclass)
+              and inhrelid::regclass::text !~ 'default$'
+          loop execute 'drop table ' || partition; end loop;
+        end $$`),
+    );
+    afterAll(() => store.close());
 
     const parts = () => ({ database: store.database, clock: systemClock, log: silentLog });
     const count = async (table: 'runs' | 'run_events' | 'run_signals' | 'run_keys') => {

@@ -217,6 +217,7 @@ test('a failure counts where the callee is at fault, and nowhere else', () => {
     'agent_memory_exceeded',
     'agent_output_invalid',
     'agent_output_too_large',
+    'agent_stalled',
     'timeout',
     'unavailable',
   ]);

@@ -3,7 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
-import { createPublicAddress, startBridge, type Bridge } from '../../src/api/api.ts';
+import {
+  createPublicAddress,
+  startBridge,
+  type Bridge,
+  type BridgeParts,
+} from '../../src/api/api.ts';
 import { createLog, loadConfig, systemClock, type Log } from '../../src/base/base.ts';
 import { createClient, type Client } from '../../src/client/client.ts';
 import {
@@ -12,6 +17,9 @@ import {
   openCoordination,
   type Breakers,
   type Budgets,
+  openDeadLetters,
+  openSchedules,
+  pruneRuns,
   type CoordinationPart,
 } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
@@ -30,6 +38,8 @@ export interface TestBridge extends Bridge {
   readonly budgets: Budgets;
   readonly registry: AgentRegistry;
   readonly identity: Identity;
+  /** What a second bridge over the same parts needs besides. */
+  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune'>;
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -115,12 +125,29 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     publicUrl: publicAddress.url,
     settings: { ...testSettings, ...options.settings },
   });
+  const schedules = openSchedules({
+    database,
+    coordination: coordination.runs,
+    async mayStart(id, workflow) {
+      const answer = await identity.access.check(id, 'workflows.execute', workflow);
+      return answer.allowed ? undefined : answer.reason;
+    },
+    clock: systemClock,
+    log,
+  });
+  await schedules.start();
+  const work: TestBridge['work'] = {
+    schedules,
+    failures: openDeadLetters({ database, retry: (id, by) => coordination.runs.retry(id, { by }) }),
+    prune: (request) => pruneRuns({ database, clock: systemClock, log }, request),
+  };
   const start = async (port: number): Promise<Bridge> => {
     const started = await startBridge({
       coordination: coordination.runs,
       workStatus: () => coordination.status(),
       breakers,
       budgets,
+      ...work,
       agents,
       database,
       config: { ...config, values: { ...config.values, bridgePort: port } },
@@ -149,6 +176,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     budgets,
     registry: agents,
     identity,
+    work,
     client: createClient({ baseUrl: url, token: testToken }),
     ready: (isReady) => bridge.ready(isReady),
     loginLink: () => bridge.loginLink(),
@@ -163,6 +191,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     },
     async end() {
       await bridge.close();
+      await schedules.stop();
       await identity.close();
       await coordination.stop(0);
       await budgets.close();

@@ -25,7 +25,7 @@ export function schedulesOf(
     coordination: {
       plan: (request) => runs.plan(request),
       start: (request) => runs.start(request),
-      cancel: (id, reason) => runs.cancel(id, { reason }),
+      cancel: (id, request) => runs.cancel(id, request),
     },
     mayStart: async () => undefined,
     ...options,
