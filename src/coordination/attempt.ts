@@ -15,6 +15,7 @@ import {
 import type { AgentTask, WorkflowDefinition } from './definition.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Usage } from './events.ts';
+import { estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf, type Node } from './shape.ts';
@@ -192,7 +193,7 @@ class Attempt {
       budgets: definition.budgets ?? [],
       onBudget: definition.onBudget ?? 'ask',
       nowMs: this.#request.nowMs(),
-      estimate: { ms: task.timeoutMs ?? agent.timeoutMs, ...task.budget },
+      estimate: { ms: agent.timeoutMs, ...estimateOf(task, agent) },
     };
     const refusal = await context.gate.ask(call);
     if (refusal === undefined) {
@@ -230,7 +231,7 @@ class Attempt {
         attempt,
         idempotencyKey: `${runId}/${path}`,
         timeoutMs: task.timeoutMs ?? agent.timeoutMs,
-        ...(task.budget === undefined ? {} : { budget: task.budget }),
+        budget: estimateOf(task, agent),
         ...(partial === undefined ? {} : { partial }),
         signal: stall.signal === undefined ? signal : AbortSignal.any([signal, stall.signal]),
         onProgress: (text) => {

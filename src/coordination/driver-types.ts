@@ -1,3 +1,4 @@
+import type { AgentDefinition } from '../agents/agents.ts';
 import type { AttemptContext } from './attempt.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { EventLog } from './event-log.ts';
@@ -22,6 +23,8 @@ export interface ClaimedRun {
   readonly claimedMonotonicMs: number;
   readonly definition: WorkflowDefinition;
   readonly events: readonly RunEvent[];
+  /** Of a run that has a budget: its agents by name. */
+  readonly agents: ReadonlyMap<string, AgentDefinition>;
   readonly signals: readonly SignalRow[];
 }
 

@@ -210,9 +210,10 @@ export const runOfKey = (key: string): Sql<{ run_id: string; request_hash: strin
   sql`select run_id, request_hash from run_keys where idempotency_key = ${key}`;
 
 export const storeDefinition = (hash: string, name: string, definition: unknown): Sql =>
-  sql`insert into workflow_definitions (hash, name, definition)
-    values (${hash}, ${name}, ${json(definition)}::json)
-    on conflict (hash) do nothing`;
+  sql`insert into workflow_definitions as d (hash, name, definition, used_at)
+    values (${hash}, ${name}, ${json(definition)}::json, now())
+    on conflict (hash) do update set used_at = now()
+    where d.used_at is null or d.used_at < now() - interval '10 minutes'`;
 
 export const definitionOfHash = (hash: string): Sql<{ definition: unknown }> =>
   sql`select definition from workflow_definitions where hash = ${hash}`;

@@ -1,4 +1,5 @@
 /** The budget of one run: what it has left, and what its next attempts set aside. */
+import type { AgentDefinition } from '../agents/agents.ts';
 import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
 import type { EventBody } from './events.ts';
 import type { RunState } from './state.ts';
@@ -26,11 +27,15 @@ export function limitsOf({ budget }: WorkflowDefinition, { added }: RunState): A
 
 /**
  * What the attempts of one turn may set aside. Nothing is given beyond the limit: what was spent,
- * what is set aside for attempts under way, and the new attempt's own budget stay within it. An
- * attempt without a budget of its own sets aside the time it may take, and starts as long as
- * anything is left.
+ * what is set aside for attempts under way, and the new attempt's own budget stay within it. What a
+ * task does not say its agent does, and the time is what the attempt may take; of what neither says
+ * nothing is set aside, and it starts as long as anything is left.
  */
-export function budgetOf(definition: WorkflowDefinition, state: RunState): RunBudget {
+export function budgetOf(
+  definition: WorkflowDefinition,
+  state: RunState,
+  agents: ReadonlyMap<string, AgentDefinition>,
+): RunBudget {
   const limits = limitsOf(definition, state);
   if (limits === undefined) return { reserve: () => undefined, exhausted: () => [] };
   const left = new Map<(typeof kinds)[number], number>();
@@ -42,7 +47,7 @@ export function budgetOf(definition: WorkflowDefinition, state: RunState): RunBu
     left.set(kind, limit - Math.ceil(state.spent[kind]) - held);
   }
   const wantedBy = (task: AgentTask, kind: (typeof kinds)[number]): number =>
-    task.budget?.[kind] ?? (kind === 'ms' ? (task.timeoutMs ?? 0) : 0);
+    estimateOf(task, agents.get(task.agent))[kind] ?? 0;
   const lacks = (task: AgentTask, kind: (typeof kinds)[number]): number => {
     const rest = left.get(kind);
     // Nothing left is too little even for who says that it needs nothing.
@@ -73,6 +78,25 @@ export function budgetOf(definition: WorkflowDefinition, state: RunState): RunBu
       const question = { id: questionId, kind: 'budget', task: task.id, prompt, lacking } as const;
       return [{ type: 'question.asked', question }];
     },
+  };
+}
+
+/** What one call may use: as the task says, or its agent, and for as long as it may take. */
+export function estimateOf(task: AgentTask, agent: AgentDefinition | undefined): Amounts {
+  const ms = task.timeoutMs ?? agent?.timeoutMs;
+  return {
+    ...(ms === undefined ? {} : { ms }),
+    ...(agent === undefined ? {} : amountsOf(agent)),
+    ...task.budget,
+  };
+}
+
+/** An agent's own budget in our units. */
+function amountsOf({ budget }: AgentDefinition): Amounts {
+  const { usd, tokens } = budget ?? {};
+  return {
+    ...(usd === undefined ? {} : { microUsd: Math.round(usd * 1e6) }),
+    ...(tokens === undefined ? {} : { tokens }),
   };
 }
 

@@ -50,6 +50,7 @@ export class RunDriver {
   readonly #definition: WorkflowDefinition;
   readonly #epoch: bigint;
   readonly #row: ClaimedRow;
+  readonly #agents: ClaimedRun['agents'];
   readonly #claimedMonotonicMs: number;
   readonly #state: RunState;
   readonly #expressions: Expressions;
@@ -77,6 +78,7 @@ export class RunDriver {
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
     this.#row = claimed.row;
+    this.#agents = claimed.agents;
     this.#claimedMonotonicMs = claimed.claimedMonotonicMs;
     this.#state = newRunState(claimed.definition);
     const { home } = context;
@@ -240,7 +242,7 @@ export class RunDriver {
     const state = this.#state;
     if (this.#letGo !== 'no' || state.paused || runEnded(state.status) || start.length === 0)
       return [];
-    const budget = budgetOf(this.#definition, state);
+    const budget = budgetOf(this.#definition, state, this.#agents);
     const fitting: (Start & { reserved?: Amounts })[] = [];
     for (const each of start) {
       const reserved = budget.reserve(each.task);

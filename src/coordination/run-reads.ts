@@ -1,5 +1,5 @@
 /** Runs as they are in the database. */
-import { AppError, isId } from '../base/base.ts';
+import { AppError, isId, type Clock } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import { projectRun } from './projection.ts';
@@ -10,6 +10,8 @@ import type { RunDetail } from './types.ts';
 import { detailView, eventViews } from './views.ts';
 
 const cachedDefinitions = 1_000;
+/** A definition that runs are started of is noted as used so often. */
+const keepEveryMs = 30 * 60_000;
 
 export interface LoadedRun {
   readonly row: RunRow;
@@ -20,11 +22,14 @@ export interface LoadedRun {
 /** Reads runs, and the definitions that they are pinned to. */
 export class RunReads {
   readonly #database: Database;
-  /** Definitions that are known to be stored, by hash. */
+  readonly #clock: Clock;
   readonly #definitions = new Map<string, WorkflowDefinition>();
+  /** When each was last stored, or noted as used: what nobody uses for long is forgotten. */
+  readonly #keptAtMs = new Map<string, number>();
 
-  constructor(database: Database) {
+  constructor(database: Database, clock: Clock) {
     this.#database = database;
+    this.#clock = clock;
   }
 
   /** Throws `run_not_found`. */
@@ -45,9 +50,11 @@ export class RunReads {
 
   /** What runs are pinned to has to be there before they are. */
   async keep(hash: string, definition: WorkflowDefinition): Promise<void> {
-    if (this.#definitions.has(hash)) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - (this.#keptAtMs.get(hash) ?? -Infinity) < keepEveryMs) return;
     await this.#database.query(queries.storeDefinition(hash, definition.name, definition));
     this.#remember(hash, definition);
+    this.#keptAtMs.set(hash, nowMs);
   }
 
   async #project(row: RunRow): Promise<LoadedRun> {
@@ -71,7 +78,10 @@ export class RunReads {
   }
 
   #remember(hash: string, definition: WorkflowDefinition): void {
-    if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
+    if (this.#definitions.size >= cachedDefinitions) {
+      this.#definitions.clear();
+      this.#keptAtMs.clear();
+    }
     this.#definitions.set(hash, definition);
   }
 }

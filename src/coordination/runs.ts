@@ -35,7 +35,7 @@ const followPage = 500;
 
 /** Runs as the faces see them: started, listed, followed, and asked for something. */
 export function openRuns(options: RunsOptions): Coordination {
-  const reads = new RunReads(options.database);
+  const reads = new RunReads(options.database, options.clock);
   const starts = new RunStarts(options, reads);
   const requests = new RunRequests(options, reads);
   const looks = new RunLooks(options, reads);

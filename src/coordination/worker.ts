@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { AgentRegistry } from '../agents/agents.ts';
+import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
 import type { CallGate } from './attempt.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
@@ -12,7 +12,7 @@ import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { WorkflowDefinition } from './definition.ts';
-import type { EventBody } from './events.ts';
+import type { EventBody, RunEvent } from './events.ts';
 import { eventViews } from './views.ts';
 
 export interface WorkerOptions {
@@ -289,6 +289,7 @@ export class Worker {
             claimedMonotonicMs,
             definition,
             events: own,
+            agents: await this.#agentsOf(definition, own),
             signals: signals.get(row.run_id) ?? [],
           }),
         );
@@ -300,6 +301,20 @@ export class Worker {
     }
   }
 
+  /** The agents of a run that has a budget: what a call may use is theirs to say where its task does not. */
+  async #agentsOf(
+    { budget }: WorkflowDefinition,
+    [first]: readonly RunEvent[],
+  ): Promise<ReadonlyMap<string, AgentDefinition>> {
+    const agents = new Map<string, AgentDefinition>();
+    if (budget === undefined || first?.body.type !== 'run.created') return agents;
+    for (const [name, hash] of Object.entries(first.body.agents)) {
+      const agent = await this.#options.registry.byHash(hash);
+      if (agent !== undefined) agents.set(name, agent);
+    }
+    return agents;
+  }
+
   #drive(row: RunRow, driver: RunDriver): void {
     const { log } = this.#options;
     // A run that this worker lost and took again: the older driver can write nothing any more.
@@ -309,7 +324,11 @@ export class Worker {
         const end = await driver.drive();
         if (end === 'fenced') log.warn({ runId: row.run_id }, 'another worker took the run over');
         // Asked something in the moment of parking, it would sleep on.
-        if (end === 'parked') await this.#wakeAsked();
+        if (end === 'parked') {
+          await this.#wakeAsked().catch((error: unknown) =>
+            log.warn({ error: toAppError(error) }, 'parked runs were not looked at; tidying will'),
+          );
+        }
       } catch (thrown) {
         const error = toAppError(thrown);
         log.error({ error, runId: row.run_id }, 'a run could not be driven on');
