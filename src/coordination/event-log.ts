@@ -24,6 +24,8 @@ export interface RowChange {
   readonly release?: true;
   readonly wakeAt?: string | null;
   readonly finished?: true;
+  /** When it ended; absent: now. Undoing it later does not make it longer. */
+  readonly finishedAt?: string;
 }
 
 /** What one run appends in one go: all of it becomes durable, or none. */

@@ -143,12 +143,12 @@ export const appendEvents = (
         undo = coalesce(c.undo, r.undo),
         owner = case when c.release then null else r.owner end,
         wake_at = case when c.release then c."wakeAt" else r.wake_at end,
-        finished_at = case when c.finished then now() else r.finished_at end
+        finished_at = case when c.finished then coalesce(c."finishedAt", now()) else r.finished_at end
       from head h
       join held using (run_id, epoch)
       cross join lateral json_to_record(h.change::json) as c (
         status text, counts json, error json, fingerprint text, undo text, release boolean,
-        "wakeAt" timestamptz, finished boolean
+        "wakeAt" timestamptz, finished boolean, "finishedAt" timestamptz
       )
       where r.run_id = h.run_id and h.change is not null
     ), consumed as (

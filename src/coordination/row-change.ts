@@ -44,8 +44,14 @@ export function rowChange(
     ...(error === undefined ? {} : { error, fingerprint: fingerprint(state, error) }),
     ...(undo === undefined ? {} : { undo }),
     ...(release === undefined ? {} : { release: true, wakeAt: release.until ?? null }),
-    ...(isEnding ? { finished: true } : {}),
+    ...(isEnding ? { finished: true, ...endOf(state) } : {}),
   };
+}
+
+/** The end of a run that was undone since. */
+function endOf({ undo, finishedAtMs }: RunState): { finishedAt?: string } {
+  if (undo === undefined || finishedAtMs === undefined) return {};
+  return { finishedAt: new Date(finishedAtMs).toISOString() };
 }
 
 /** The row of a run as its last turn left it. */
@@ -60,7 +66,7 @@ export function endedRow(row: RunRow, state: RunState, at: Date | null): RunRow 
     fingerprint: error === undefined ? null : fingerprint(state, error),
     undo: undo ?? null,
     wake_at: null,
-    finished_at: at ?? new Date(state.finishedAtMs ?? 0),
+    finished_at: undo === undefined && at !== null ? at : new Date(state.finishedAtMs ?? 0),
   };
 }
 
