@@ -36,6 +36,13 @@ export interface ClaimedRow extends RunRow {
   readonly claimed_at: Date;
 }
 
+/** A taken run with its events and what was asked of it. */
+export interface ClaimedWhole extends ClaimedRow {
+  /** By turn: the first event's number, milliseconds since 1970, the epoch, the events. */
+  readonly turns: readonly (readonly [number, number, number, TurnRow['body']])[] | null;
+  readonly signals: readonly (readonly [string, SignalKind, SignalBody])[] | null;
+}
+
 /** The events of one turn. */
 export interface TurnRow {
   readonly run_id: string;
@@ -218,71 +225,50 @@ export const storeDefinition = (hash: string, name: string, definition: unknown)
 export const definitionOfHash = (hash: string): Sql<{ definition: unknown }> =>
   sql`select definition from workflow_definitions where hash = ${hash}`;
 
-/** Registers a worker or renews its lease, by the database's clock. */
-export const renewLease = (worker: string, host: string, pid: number, leaseMs: number): Sql =>
-  sql`insert into workers (worker_id, host, pid, lease_until)
-    values (${worker}::uuid, ${host}, ${pid}::integer, now() + make_interval(secs => ${leaseMs}::float8 / 1000))
-    on conflict (worker_id) do update set lease_until = excluded.lease_until`;
-
-/** Ends the lease of every worker but this one: for a database that only one process can open. */
-export const expireOtherWorkers = (worker: string): Sql =>
-  sql`update workers set lease_until = '-infinity' where worker_id <> ${worker}::uuid`;
-
-export const removeWorker = (worker: string): Sql =>
-  sql`delete from workers w where w.worker_id = ${worker}::uuid
-    and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
-
-/** Forgets workers that have been silent for a day and hold no open run. */
-export const removeDeadWorkers = (): Sql =>
-  sql`delete from workers w
-    where w.lease_until < now() - interval '1 day'
-      and not exists (select 1 from runs r where r.owner = w.worker_id and r.finished_at is null)`;
-
-/** Takes runs that nobody holds, highest priority first, then oldest; those of a later format are left to others. */
-export const claimUnowned = (worker: string, most: number): Sql<ClaimedRow> =>
-  sql`update runs r set
-      owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running',
-      started_at = coalesce(r.started_at, now())
-    from (
+/**
+ * Takes runs that nobody holds, highest priority first, then oldest, and with `due` parked ones whose
+ * time has come; those of a later format are left to others. Their events and requests come with them: who
+ * gave a run back did so with its last events, so both are seen here or neither.
+ */
+export const claimFree = (worker: string, most: number, due: boolean): Sql<ClaimedWhole> =>
+  sql`with free as (
       select run_id from runs
       where owner is null and finished_at is null and wake_at is null
         and format <= ${knownFormat}::smallint
       order by priority desc, run_id
       limit ${most}::integer
       for update skip locked
-    ) c
-    where r.run_id = c.run_id
-    returning r.*, now() as claimed_at`;
-
-/** Takes parked runs whose time has come. */
-export const claimDue = (worker: string, most: number): Sql<ClaimedRow> =>
-  sql`update runs r set owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running', wake_at = null
-    from (
+    ), parked as (
       select run_id from runs
-      where owner is null and finished_at is null and wake_at <= now()
+      where ${due}::boolean and owner is null and finished_at is null and wake_at <= now()
         and format <= ${knownFormat}::smallint
       order by wake_at
       limit ${most}::integer
       for update skip locked
-    ) c
-    where r.run_id = c.run_id
-    returning r.*, now() as claimed_at`;
+    ), taken as (
+      update runs r set
+        owner = ${worker}::uuid, epoch = r.epoch + 1, status = 'running', wake_at = null,
+        started_at = coalesce(r.started_at, now())
+      from (select run_id from free union all select run_id from parked) c
+      where r.run_id = c.run_id
+      returning r.*
+    )
+    select t.*, now() as claimed_at,
+      (
+        select json_agg(json_build_array(e.seq, extract(epoch from e.at) * 1000, e.epoch, e.body) order by e.seq)
+        from run_events e where e.run_id = t.run_id
+      ) as turns,
+      (
+        select json_agg(json_build_array(s.signal_id, s.kind, s.body) order by s.signal_id)
+        from run_signals s where s.run_id = t.run_id
+      ) as signals
+    from taken t`;
 
 /** In how many milliseconds the next parked run is due; no row when none is by time. */
 export const nextDue = (): Sql<{ due_ms: number }> =>
   sql`select extract(epoch from (wake_at - now())) * 1000::float8 as due_ms from runs
     where owner is null and finished_at is null and wake_at < ${never}::timestamptz
     order by wake_at limit 1`;
-
-/** Wakes parked runs that were asked something while they were being parked. */
-export const wakeAsked = (): Sql<{ run_id: string }> =>
-  sql`with woken as (
-      update runs r set wake_at = null, status = 'queued'
-      where r.owner is null and r.finished_at is null and r.wake_at is not null
-        and r.run_id in (select run_id from run_signals)
-      returning r.run_id
-    )
-    select run_id, pg_notify(${runsChannel}, '') from woken`;
 
 /** Takes runs over from workers whose lease has ended. */
 export const claimOrphaned = (worker: string, most: number): Sql<ClaimedRow> =>
@@ -302,48 +288,6 @@ export const claimOrphaned = (worker: string, most: number): Sql<ClaimedRow> =>
     where r.run_id = c.run_id
     returning r.*, now() as claimed_at`;
 
-/** Gives back runs whose owner is no worker any more: its row was deleted by hand. */
-export const releaseOwnerless = (): Sql<{ run_id: string }> =>
-  sql`update runs r set owner = null, status = 'queued'
-    where r.finished_at is null and r.owner is not null
-      and not exists (select 1 from workers w where w.worker_id = r.owner)
-    returning r.run_id`;
-
-/** Ends leases that no worker could have: longer than a day ahead, which only a hand can have written. */
-export const clampLeases = (): Sql<{ worker_id: string }> =>
-  sql`update workers set lease_until = now() + interval '1 minute'
-    where lease_until > now() + interval '1 day'
-    returning worker_id`;
-
-/** Open runs that the worker holds. */
-export const openRunsOf = (worker: string): Sql<{ run_id: string; epoch: bigint }> =>
-  sql`select run_id, epoch from runs where owner = ${worker}::uuid and finished_at is null`;
-
-/** Lets go of runs that are still held under these epochs, so that any worker may take them at once. */
-export const releaseRuns = (
-  worker: string,
-  runIds: readonly string[],
-  epochs: readonly bigint[],
-): Sql<{ run_id: string }> =>
-  sql`with released as (
-      update runs r set owner = null, status = 'queued'
-      from unnest(${runIds}::uuid[], ${epochs}::bigint[]) as h (run_id, epoch)
-      where r.run_id = h.run_id and r.epoch = h.epoch and r.owner = ${worker}::uuid
-        and r.finished_at is null
-      returning r.run_id
-    )
-    select run_id, pg_notify(${runsChannel}, '') from released`;
-
-/** Ends a run whose events can not be read any more, without appending to them. */
-export const failUnreadableRun = (
-  worker: string,
-  runId: string,
-  epoch: bigint,
-  error: ErrorRecord,
-): Sql =>
-  sql`update runs set status = 'failed', error = ${json(error)}::json, finished_at = now()
-    where run_id = ${runId}::uuid and owner = ${worker}::uuid and epoch = ${epoch}::bigint`;
-
 export const eventsOfRuns = (runIds: readonly string[]): Sql<TurnRow> =>
   sql`select run_id, seq, at, epoch, body from run_events
     where run_id = any(${runIds}::uuid[]) order by run_id, seq`;
@@ -354,63 +298,6 @@ export const eventsAfter = (runId: string, after: number, limit: number): Sql<Tu
     where run_id = ${runId}::uuid and seq > ${after}::integer - ${maxEventsInRow}::integer
       and seq + events - 1 > ${after}::integer
     order by seq limit ${limit}::integer`;
-
-export const signalsOfRuns = (runIds: readonly string[]): Sql<SignalRow> =>
-  sql`select run_id, signal_id, kind, body from run_signals
-    where run_id = any(${runIds}::uuid[]) order by run_id, signal_id`;
-
-export const signalsOfWorker = (worker: string): Sql<SignalRow> =>
-  sql`select s.run_id, s.signal_id, s.kind, s.body
-    from run_signals s join runs r on r.run_id = s.run_id
-    where r.owner = ${worker}::uuid order by s.run_id, s.signal_id`;
-
-/**
- * Leaves a request for the owner of an open run, and wakes it when it is parked; no row when there is
- * no open run. The row is locked, so that a worker that parks it at the same time does so before or after.
- */
-export const requestOfOpen = (
-  runId: string,
-  signalId: string,
-  kind: SignalKind,
-  body: SignalBody,
-): Sql<{ told: string }> =>
-  sql`with open_run as materialized (
-      select run_id, owner from runs
-      where run_id = ${runId}::uuid and finished_at is null for no key update
-    ), woken as (
-      update runs r set wake_at = null
-      from open_run o where r.run_id = o.run_id and o.owner is null
-    ), left_signal as (
-      insert into run_signals (run_id, signal_id, kind, body)
-      select run_id, ${signalId}::uuid, ${kind}, ${json(body)}::json from open_run
-      returning run_id
-    )
-    select run_id::text as told, pg_notify(${signalsChannel}, run_id::text), pg_notify(${runsChannel}, '')
-    from left_signal`;
-
-/** Opens an ended run again, in one of the given states; no row when it is not in one. */
-export const requestOfEnded = (
-  runId: string,
-  signalId: string,
-  kind: SignalKind,
-  body: SignalBody,
-  statuses: readonly RunStatus[],
-): Sql<{ told: string }> =>
-  sql`with reopened as (
-      update runs set status = 'queued', owner = null, wake_at = null, finished_at = null,
-        error = case when ${kind} = 'undo' then error end,
-        undo = case when ${kind} = 'undo' then 'requested' else undo end
-      where run_id = ${runId}::uuid and finished_at is not null
-        and status = any(${statuses}::text[])
-      returning run_id
-    ), outdated as (
-      delete from run_signals s using reopened where s.run_id = reopened.run_id
-    ), left_signal as (
-      insert into run_signals (run_id, signal_id, kind, body)
-      select run_id, ${signalId}::uuid, ${kind}, ${json(body)}::json from reopened
-      returning run_id
-    )
-    select run_id::text as told, pg_notify(${runsChannel}, '') from left_signal`;
 
 export const runOfId = (runId: string): Sql<RunRow> =>
   sql`select * from runs where run_id = ${runId}::uuid`;

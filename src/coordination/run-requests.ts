@@ -1,7 +1,7 @@
 /** What is asked of runs: left for the worker that holds each, who turns it into events. */
 import { AppError, newId } from '../base/base.ts';
 import { answerProblem } from './answers.ts';
-import * as queries from './queries.ts';
+import * as requestQueries from './request-queries.ts';
 import type { RunRow, SignalBody, SignalKind } from './queries.ts';
 import { standingOn } from './rerun.ts';
 import { checkedId, type RunReads } from './run-reads.ts';
@@ -84,7 +84,7 @@ export class RunRequests {
     const id = checkedId(runId);
     const signalId = newId(this.#options.clock);
     const told = await this.#options.database.query(
-      queries.requestOfOpen(id, signalId, 'undo', body),
+      requestQueries.requestOfOpen(id, signalId, 'undo', body),
     );
     if (told.length > 0) return summaryView(await this.#reads.row(id));
     return this.#askEnded(
@@ -99,7 +99,7 @@ export class RunRequests {
   /** Leaves a request for an open run. Throws `run_finished`. */
   async #askOpen(runId: string, kind: SignalKind, body: SignalBody): Promise<RunSummary> {
     const told = await this.#options.database.query(
-      queries.requestOfOpen(checkedId(runId), newId(this.#options.clock), kind, body),
+      requestQueries.requestOfOpen(checkedId(runId), newId(this.#options.clock), kind, body),
     );
     const row = await this.#reads.row(runId);
     if (told.length === 0) throw finished(row);
@@ -114,7 +114,13 @@ export class RunRequests {
     else_: string,
   ): Promise<RunSummary> {
     const told = await this.#options.database.query(
-      queries.requestOfEnded(checkedId(runId), newId(this.#options.clock), kind, body, statuses),
+      requestQueries.requestOfEnded(
+        checkedId(runId),
+        newId(this.#options.clock),
+        kind,
+        body,
+        statuses,
+      ),
     );
     const row = await this.#reads.row(runId);
     if (told.length === 0) {

@@ -6,7 +6,11 @@ import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
 import * as queries from './queries.ts';
+import * as requestQueries from './request-queries.ts';
+import * as workerQueries from './worker-queries.ts';
 import type { ClaimedRow, RunRow } from './queries.ts';
+import { tidyLeases } from './upkeep-leases.ts';
+import { wholeRun, type WholeRun } from './whole-run.ts';
 import type { RunFeed } from './run-feed.ts';
 import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
@@ -81,7 +85,8 @@ export class Worker {
     const { database } = this.#options;
     await this.#renewLease();
     // Only one process can have the embedded database open, so every other worker in it is dead.
-    if (database.driver === 'embedded') await database.query(queries.expireOtherWorkers(this.id));
+    if (database.driver === 'embedded')
+      await database.query(workerQueries.expireOtherWorkers(this.id));
     this.#subscriptions = [
       await database.listen(
         queries.runsChannel,
@@ -118,7 +123,7 @@ export class Worker {
     await Promise.race([all, aborted(hurry)]);
     await this.#eventLog.close(hurry?.aborted ?? false);
     await Promise.allSettled(this.#loops);
-    await this.#options.database.query(queries.removeWorker(this.id)).catch(() => undefined);
+    await this.#options.database.query(workerQueries.removeWorker(this.id)).catch(() => undefined);
   }
 
   #rouse(): void {
@@ -128,7 +133,7 @@ export class Worker {
 
   async #renewLease(): Promise<void> {
     const { database, leaseMs } = this.#options;
-    await database.query(queries.renewLease(this.id, hostname(), process.pid, leaseMs));
+    await database.query(workerQueries.renewLease(this.id, hostname(), process.pid, leaseMs));
   }
 
   async #keepLease(): Promise<void> {
@@ -194,7 +199,7 @@ export class Worker {
   #wakeAsked(): Promise<unknown> {
     this.#asking ??= Promise.resolve().then(() => {
       this.#asking = undefined;
-      return this.#options.database.query(queries.wakeAsked());
+      return this.#options.database.query(requestQueries.wakeAsked());
     });
     return this.#asking;
   }
@@ -214,31 +219,39 @@ export class Worker {
     const { database, maxRuns } = this.#options;
     const room = Math.min(claimBatch, maxRuns - this.#drivers.size);
     if (room <= 0) return false;
-    const rows = await database.query(queries.claimUnowned(this.id, room));
-    const due = polling ? await database.query(queries.claimDue(this.id, room)) : [];
+    const free = await database.query(queries.claimFree(this.id, room, polling));
+    await this.#take(free.map(wholeRun));
     const orphans = polling ? await database.query(queries.claimOrphaned(this.id, room)) : [];
-    await this.#take([...rows, ...due, ...orphans]);
-    return [rows, due, orphans].some((found) => found.length === room);
+    await this.#takeOver(orphans);
+    return free.length >= room || orphans.length === room;
   }
 
   /**
-   * Forgets workers long dead, and mends what was edited by hand or half done.
+   * Takes up runs of a worker that is gone. Their events are read after the claim: until then it may have
+   * been alive enough to append some.
    */
+  async #takeOver(rows: readonly ClaimedRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const { database } = this.#options;
+    const ids = rows.map((row) => row.run_id);
+    const turns = Map.groupBy(await database.query(queries.eventsOfRuns(ids)), (row) => row.run_id);
+    const signals = Map.groupBy(
+      await database.query(requestQueries.signalsOfRuns(ids)),
+      (row) => row.run_id,
+    );
+    await this.#take(
+      rows.map((row) => ({
+        row,
+        turns: turns.get(row.run_id) ?? [],
+        signals: signals.get(row.run_id) ?? [],
+      })),
+    );
+  }
+
+  /** Forgets workers long dead, and mends what was edited by hand or half done. */
   async #tidy(): Promise<void> {
     const { database, log } = this.#options;
-    await database.query(queries.removeDeadWorkers());
-    await database.query(queries.wakeAsked());
-    const clamped = await database.query(queries.clampLeases());
-    if (clamped.length > 0) {
-      log.warn(
-        { workers: clamped.map((row) => row.worker_id) },
-        'leases that no worker could have were ended',
-      );
-    }
-    const ownerless = await database.query(queries.releaseOwnerless());
-    if (ownerless.length > 0) {
-      log.warn({ runs: ownerless.length }, 'runs whose owner is no worker any more are given back');
-    }
+    await tidyLeases(database, log);
     await this.#releaseStrays();
   }
 
@@ -248,14 +261,14 @@ export class Worker {
    */
   async #releaseStrays(): Promise<void> {
     const { database, log } = this.#options;
-    const held = await database.query(queries.openRunsOf(this.id));
+    const held = await database.query(workerQueries.openRunsOf(this.id));
     const strays = held.filter((row) => !this.#drivers.has(row.run_id));
     this.#mayHaveStrays = false;
     if (strays.length === 0) return;
     log.warn({ runs: strays.length }, 'runs without a driver are given back');
     const ids = strays.map((row) => row.run_id);
     await database.query(
-      queries.releaseRuns(
+      workerQueries.releaseRuns(
         this.id,
         ids,
         strays.map((row) => row.epoch),
@@ -263,23 +276,13 @@ export class Worker {
     );
   }
 
-  async #take(rows: readonly ClaimedRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    const { database, log, clock } = this.#options;
+  async #take(runs: readonly WholeRun[]): Promise<void> {
+    const { log, clock } = this.#options;
     const claimedMonotonicMs = clock.monotonicMs();
-    const ids = rows.map((row) => row.run_id);
-    const events = Map.groupBy(
-      eventViews(await database.query(queries.eventsOfRuns(ids))),
-      ({ runId }) => runId,
-    );
-    const signals = Map.groupBy(
-      await database.query(queries.signalsOfRuns(ids)),
-      (row) => row.run_id,
-    );
-    for (const row of rows) {
+    for (const { row, turns, signals } of runs) {
       // One unreadable run must not keep the worker from the others.
       try {
-        const own = events.get(row.run_id) ?? [];
+        const own = eventViews(turns);
         if (row.status === 'recovering') await this.#reap(row.run_id, own);
         const definition = await this.#definitionOf(row);
         this.#drive(
@@ -290,7 +293,7 @@ export class Worker {
             definition,
             events: own,
             agents: await this.#agentsOf(definition, own),
-            signals: signals.get(row.run_id) ?? [],
+            signals,
           }),
         );
       } catch (thrown) {
@@ -367,7 +370,7 @@ export class Worker {
   async #setAside(row: RunRow, error: AppError): Promise<void> {
     const { database, log } = this.#options;
     await database
-      .query(queries.failUnreadableRun(this.id, row.run_id, row.epoch, errorRecord(error)))
+      .query(workerQueries.failUnreadableRun(this.id, row.run_id, row.epoch, errorRecord(error)))
       .catch((again: unknown) =>
         log.error({ error: toAppError(again) }, 'the run was not set aside'),
       );
@@ -409,7 +412,7 @@ export class Worker {
     const held = this.#drivers.get(runId);
     if (held === undefined) return;
     try {
-      const signals = await this.#options.database.query(queries.signalsOfRuns([runId]));
+      const signals = await this.#options.database.query(requestQueries.signalsOfRuns([runId]));
       for (const signal of signals) held.driver.signal(signal);
     } catch (error) {
       this.#options.log.warn(
@@ -421,7 +424,7 @@ export class Worker {
 
   async #deliverAll(): Promise<void> {
     if (this.#drivers.size === 0) return;
-    const signals = await this.#options.database.query(queries.signalsOfWorker(this.id));
+    const signals = await this.#options.database.query(requestQueries.signalsOfWorker(this.id));
     for (const signal of signals) this.#drivers.get(signal.run_id)?.driver.signal(signal);
   }
 }
