@@ -100,7 +100,12 @@ export class RunDriver {
     if (this.#signalIds.has(signal.signal_id)) return;
     this.#signalIds.add(signal.signal_id);
     this.#answered.push(signal.signal_id);
-    const { events, now } = answerTo(signal, this.#state);
+    const { events, now, problem } = answerTo(signal, this.#state);
+    if (events.length === 0) {
+      const { runId } = this;
+      const said = { runId, kind: signal.kind, ...(problem === undefined ? {} : { problem }) };
+      this.#context.log.info(said, 'a request that does not fit the run is taken away');
+    }
     for (const body of events) {
       if (now) this.#record(body);
       else this.#tell(body);

@@ -5,6 +5,7 @@ import type { CallGate } from './attempt.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
+import { openAttempts, readHistories } from './histories.ts';
 import * as queries from './queries.ts';
 import type { ClaimedRow, RunRow } from './queries.ts';
 import type { RunFeed } from './run-feed.ts';
@@ -13,7 +14,6 @@ import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { EventBody } from './events.ts';
-import { eventViews } from './views.ts';
 
 export interface WorkerOptions {
   readonly database: Database;
@@ -267,20 +267,15 @@ export class Worker {
     if (rows.length === 0) return;
     const { database, log, clock } = this.#options;
     const claimedMonotonicMs = clock.monotonicMs();
-    const ids = rows.map((row) => row.run_id);
-    const events = Map.groupBy(
-      eventViews(await database.query(queries.eventsOfRuns(ids))),
-      ({ runId }) => runId,
-    );
-    const signals = Map.groupBy(
-      await database.query(queries.signalsOfRuns(ids)),
-      (row) => row.run_id,
+    const historyOf = await readHistories(
+      database,
+      rows.map((row) => row.run_id),
     );
     for (const row of rows) {
       // One unreadable run must not keep the worker from the others.
       try {
-        const own = events.get(row.run_id) ?? [];
-        if (row.status === 'recovering') await this.#reap(row.run_id, own);
+        const { events, signals } = historyOf(row.run_id);
+        await this.#reap(row.run_id, events);
         const definition = await this.#definitionOf(row);
         this.#drive(
           row,
@@ -288,8 +283,8 @@ export class Worker {
             row,
             claimedMonotonicMs,
             definition,
-            events: own,
-            signals: signals.get(row.run_id) ?? [],
+            events,
+            signals,
           }),
         );
       } catch (thrown) {
@@ -356,13 +351,8 @@ export class Worker {
 
   /** Ends processes of attempts that a dead worker left running on this machine. */
   async #reap(runId: string, events: readonly { readonly body: EventBody }[]): Promise<void> {
-    const open = new Map<string, string>();
-    for (const { body } of events) {
-      if (body.type === 'attempt.started') open.set(body.task, body.attemptId);
-      else if ('task' in body && body.type !== 'attempt.progress') open.delete(body.task);
-    }
-    if (open.size === 0) return;
-    const attempts = [...open.values()];
+    const attempts = openAttempts(events);
+    if (attempts.length === 0) return;
     await this.#options.gate?.forget(attempts);
     const ended = await this.#options.registry.reap(attempts);
     if (ended > 0)
