@@ -195,6 +195,7 @@ const taskEventBody = describes<TaskEventBody>()(
       output: maybe(Type.Unknown()),
       error: maybe(errorRecordSchema),
       verdict: maybe(verdictSchema),
+      blind: maybe(Type.Literal(true)),
     }),
     Type.Object({ type: Type.Literal('task.skipped'), task: text, reason: text }),
     Type.Object({
@@ -217,6 +218,7 @@ const taskEventBody = describes<TaskEventBody>()(
       error: errorRecordSchema,
       usage: maybe(usageSchema),
       partial: maybe(Type.Unknown()),
+      blind: maybe(Type.Literal(true)),
       retryAt: maybe(time),
     }),
     Type.Object({

@@ -128,8 +128,12 @@ class Attempt {
       attempt,
       output: output ?? null,
       usage,
-      ...(this.#node?.blind === true ? { blind: true } : {}),
+      ...this.#blind(),
     };
+  }
+
+  #blind(): { blind?: true } {
+    return this.#node?.blind === true ? { blind: true } : {};
   }
 
   /** What is written when the attempt came to nothing. */
@@ -166,7 +170,7 @@ class Attempt {
       attempt,
       error: record,
       ...(usage === undefined ? {} : { usage }),
-      ...(partial === undefined ? {} : { partial }),
+      ...(partial === undefined ? {} : { partial, ...this.#blind() }),
       ...(again
         ? { retryAt: this.#after(backoffMs(defaultRetry, failures, context.random())) }
         : {}),

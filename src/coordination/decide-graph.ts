@@ -48,7 +48,7 @@ function skipLost(walk: Walk, path: string, group: Group): void {
       const status = walk.task(childPath(path, { id }))?.status ?? 'created';
       if (status === 'completed' || !taskEnded(status)) continue;
       const reason = `it needs ${nameOf(id)}, which was ${status}`;
-      walk.facts.push({ type: 'task.skipped', task: childPath(path, task), reason });
+      walk.skip(childPath(path, task), reason);
       break;
     }
   }

@@ -3,7 +3,7 @@ import { decideGraph } from './decide-graph.ts';
 import { decideRace } from './decide-race.ts';
 import { decideStream } from './decide-stream.ts';
 import { decideVotes } from './decide-votes.ts';
-import type { Group, WorkflowDefinition, WorkflowMode } from './definition.ts';
+import type { WorkflowDefinition, WorkflowMode } from './definition.ts';
 import { heldMs, taskEnded, type RunState } from './state.ts';
 import { Walk, type Decision, type Expressions, type Look, type RunEnd } from './walk.ts';
 
@@ -31,18 +31,15 @@ export function decide(
   if (stopped !== undefined) return walk.closing(stopped, limitAtMs);
   const problem = walk.openStream(definition);
   const { ended, failing } = problem ?? walk.group('', definition);
-  // Losers of a race, and voters that are not needed any more, are on nobody's way.
-  if (ended !== undefined && !isGraph(definition)) walk.closeRest('', 'the result is there');
+  // Losers of a race, and voters that are not needed any more, are on nobody's way; one that was to be
+  // tried again when its group had its result already is still waiting.
+  if (ended !== undefined) walk.closeRest('', 'the result is there');
   if (walk.facts.length > 0) return walk.decision(undefined, limitAtMs);
   if (failing !== undefined) return walk.closing({ outcome: 'failed', error: failing }, limitAtMs);
   if (ended?.outcome === 'failed') return walk.closing(ended, limitAtMs);
   // Attempts of groups that have ended already may still be on their way out.
   if (ended === undefined || state.running.size > 0) return walk.decision(undefined, limitAtMs);
   return walk.decision(ended, limitAtMs);
-}
-
-function isGraph({ mode }: Group): boolean {
-  return mode === 'sequential' || mode === 'parallel';
 }
 
 /** Why the run as a whole can not go on, or undefined. */

@@ -165,6 +165,8 @@ export type TaskEventBody =
       readonly output?: unknown;
       readonly error?: ErrorRecord;
       readonly verdict?: Verdict;
+      /** A vote, or a part of one. */
+      readonly blind?: true;
     }
   | { readonly type: 'task.skipped'; readonly task: string; readonly reason: string }
   | {
@@ -193,6 +195,8 @@ export type TaskEventBody =
       readonly usage?: Usage;
       /** What it had given before it failed; the next attempt gets it. */
       readonly partial?: unknown;
+      /** Half a vote is one, too. */
+      readonly blind?: true;
       /** Set when another attempt follows: not before this time (ISO 8601). */
       readonly retryAt?: string;
     }

@@ -1,4 +1,5 @@
 /** The projection of a run's events: pure, so that every worker and every face reads the same. */
+import { AppError } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { RunEvent, RunEventBody } from './events.ts';
 import { corrupt, heldMs, newRunState, newTaskState, runEnded, type RunState } from './state.ts';
@@ -17,13 +18,29 @@ export function applyEvent(
   if (event.seq !== state.lastSeq + 1) {
     throw corrupt(event, `event ${event.seq} follows event ${state.lastSeq}`);
   }
+  assertIsEvent(event);
   if ((event.seq === 1) !== (event.body.type === 'run.created')) {
     throw corrupt(event, `event ${event.seq} can not be ${event.body.type}`);
   }
-  if ('task' in event.body) applyTaskEvent(state, event, event.body, atMs);
-  else applyRunEvent(state, event, event.body, atMs);
+  try {
+    if ('task' in event.body) applyTaskEvent(state, event, event.body, atMs);
+    else applyRunEvent(state, event, event.body, atMs);
+  } catch (thrown) {
+    // A field that is missing, or of another type than any version has written.
+    throw thrown instanceof AppError ? thrown : corrupt(event, `${event.body.type}: ${thrown}`);
+  }
   state.lastSeq = event.seq;
   state.lastAtMs = atMs;
+}
+
+/** What a hand has put into the log need not even be an object. */
+function assertIsEvent(event: Pick<RunEvent, 'seq'> & { readonly body: unknown }): void {
+  const { seq, body } = event;
+  if (typeof body === 'object' && body !== null && 'type' in body) {
+    if (typeof body.type === 'string' && (!('task' in body) || typeof body.task === 'string'))
+      return;
+  }
+  throw corrupt(event, `event ${seq} is none: ${JSON.stringify(body)?.slice(0, 80)}`);
 }
 
 /** Folds events onto a new state. */

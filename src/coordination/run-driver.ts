@@ -11,7 +11,7 @@ import { outputScope, scopeOf } from './scope.ts';
 import { endedRow, rowChange, whyParked } from './row-change.ts';
 import type { ClaimedRun, DriverContext, DriverEnd } from './driver-types.ts';
 import type { Ended } from './run-feed.ts';
-import { leftByOthers } from './takeover.ts';
+import { comesTooLate, leftByOthers } from './takeover.ts';
 import { detailView } from './views.ts';
 import { answerTo } from './signals.ts';
 import { applyEvent } from './projection.ts';
@@ -102,7 +102,12 @@ export class RunDriver {
     if (this.#signalIds.has(signal.signal_id)) return;
     this.#signalIds.add(signal.signal_id);
     this.#answered.push(signal.signal_id);
-    const { events, now } = answerTo(signal, this.#state);
+    const { events, now, problem } = answerTo(signal, this.#state);
+    if (events.length === 0) {
+      const { runId } = this;
+      const said = { runId, kind: signal.kind, ...(problem === undefined ? {} : { problem }) };
+      this.#context.log.info(said, 'a request that does not fit the run is taken away');
+    }
     for (const body of events) {
       if (now) this.#record(body);
       else this.#tell(body);
@@ -209,8 +214,7 @@ export class RunDriver {
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const body of inbox) {
-      if (body.type.startsWith('attempt.') && !this.#state.running.has(taskOf(body))) continue;
-      this.#record(body);
+      if (!comesTooLate(this.#state, body)) this.#record(body);
     }
   }
 
@@ -441,7 +445,3 @@ export class RunDriver {
 /** Node's timers overflow beyond 2^31 − 1 ms; a longer wait is taken in pieces. */
 const maxTimerMs = 2_000_000_000;
 const stopping = 'the worker is stopping';
-
-function taskOf(body: EventBody): string {
-  return 'task' in body ? body.task : '';
-}

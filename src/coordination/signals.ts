@@ -1,7 +1,8 @@
 /** What was asked of a run, as the events that answer it. */
+import { toAppError } from '../base/base.ts';
 import { answerProblem } from './answers.ts';
 import type { EventBody } from './events.ts';
-import type { SignalRow } from './queries.ts';
+import type { SignalBody, SignalRow } from './queries.ts';
 import { standingOn, unfinished } from './rerun.ts';
 import { runEnded, type RunState } from './state.ts';
 
@@ -9,15 +10,29 @@ export interface Reply {
   readonly events: readonly EventBody[];
   /** They come before everything else: the run had ended and is opened again. */
   readonly now: boolean;
+  /** What is wrong with a request that is no sense at all. */
+  readonly problem?: string;
 }
 
 function tell(...events: EventBody[]): Reply {
   return { events, now: false };
 }
 
-/** A request that does not fit the run any more is answered by nothing: it is only taken away. */
+/**
+ * A request that does not fit the run any more is answered by nothing: it is only taken away, and so
+ * is one that a hand has written and that makes no sense.
+ */
 export function answerTo(signal: SignalRow, state: RunState): Reply {
-  const { body, signal_id: signalId } = signal;
+  try {
+    return replyTo(signal, state);
+  } catch (thrown) {
+    return { events: [], now: false, problem: toAppError(thrown).message };
+  }
+}
+
+function replyTo(signal: SignalRow, state: RunState): Reply {
+  const { signal_id: signalId } = signal;
+  const body = readable(signal.body);
   const by = body.by === undefined ? {} : { by: body.by };
   const hasEnded = runEnded(state.status);
   const nothing: Reply = { events: [], now: false };
@@ -67,4 +82,13 @@ export function answerTo(signal: SignalRow, state: RunState): Reply {
       );
     }
   }
+}
+
+const texts = ['by', 'reason', 'from', 'question', 'name'] as const;
+
+/** A request that a hand has written may hold anything: what is no text there is not there. */
+function readable(body: unknown): SignalBody {
+  if (typeof body !== 'object' || body === null) return {};
+  const wrong = texts.filter((field) => typeof Reflect.get(body, field) !== 'string');
+  return { ...body, ...Object.fromEntries(wrong.map((field) => [field, undefined])) };
 }

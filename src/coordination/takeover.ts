@@ -1,4 +1,4 @@
-/** What becomes of attempts whose worker is gone. */
+/** What becomes of attempts whose worker, or whose task, is gone. */
 import { AppError, errorRecord } from '../base/base.ts';
 import type { EventBody } from './events.ts';
 import { parentOf } from './shape.ts';
@@ -23,6 +23,11 @@ export function leftByOthers(state: RunState): EventBody[] {
     const reason = 'the worker that ran it is gone';
     return { type: 'attempt.abandoned', task: path, attempt, reason };
   });
+}
+
+/** Whether the event is of an attempt that is not under way any more. */
+export function comesTooLate(state: RunState, body: EventBody): boolean {
+  return 'task' in body && body.type.startsWith('attempt.') && !state.running.has(body.task);
 }
 
 /** Whether a group around the task has ended: the task was on its way out. */

@@ -31,8 +31,14 @@ export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
 /** An event as others may see it: a vote's answer is shown in the verdict, when all are in, and not before. */
 export function shownEvent(event: RunEvent): RunEvent {
   const { body } = event;
-  if (body.type !== 'attempt.succeeded' || body.blind !== true) return event;
-  return { ...event, body: { ...body, output: null } };
+  if (!('blind' in body)) return event;
+  if (body.type === 'attempt.succeeded') return { ...event, body: { ...body, output: null } };
+  if (body.type === 'attempt.failed') {
+    const { partial: _, ...shown } = body;
+    return { ...event, body: shown };
+  }
+  const { output: _, verdict: __, ...shown } = body;
+  return { ...event, body: shown };
 }
 
 export function summaryView(row: RunRow): RunSummary {
@@ -111,6 +117,7 @@ function taskViews(state: RunState): TaskView[] {
 
 function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
   const parent = parentOf(task.id);
+  const hidden = isHidden(state, task.id);
   return dropUndefined({
     id: task.id,
     kind: kindOf(spec),
@@ -129,8 +136,8 @@ function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
     skippedBecause: task.status === 'skipped' ? task.reason : undefined,
     waitsFor: waitsFor(state, spec, task),
     progress: task.status === 'running' ? task.progress : undefined,
-    output: isHidden(state, task.id) ? undefined : task.output,
-    verdict: task.verdict,
+    output: hidden ? undefined : task.output,
+    verdict: hidden ? undefined : task.verdict,
     items: task.stream?.items.length,
   });
 }

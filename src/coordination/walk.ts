@@ -81,7 +81,7 @@ export class Walk {
   }
 
   decision(end: RunEnd | undefined, limitAtMs: number): Decision {
-    const { facts } = this;
+    const facts = this.facts.map((fact) => this.#blinded(fact));
     return {
       facts,
       start: facts.length > 0 || end !== undefined ? [] : this.#starts,
@@ -90,6 +90,13 @@ export class Walk {
       dueAtMs: this.#dueAtMs,
       limitAtMs,
     };
+  }
+
+  /** What a group within a vote comes to is a vote: marked, so that no log shows it before all are in. */
+  #blinded(fact: EventBody): EventBody {
+    if (fact.type !== 'task.ended') return fact;
+    const isBlind = this.state.shape.nodes.get(templateOf(fact.task))?.blind === true;
+    return isBlind ? { ...fact, blind: true } : fact;
   }
 
   /** Ends a run that can not go on: skips what is open, stops what runs, and waits for it. */
@@ -114,7 +121,9 @@ export class Walk {
     const standing = this.#look(path, group);
     if (standing.ended !== undefined || standing.failing !== undefined) this.#starts.length = from;
     const own = this.#starts.splice(from);
-    const room = Math.max(0, group.maxParallel - standing.running);
+    if (own.length === 0) return standing;
+    // All that is under way within, losers on their way out included: they still use the machine.
+    const room = Math.max(0, group.maxParallel - this.runningIn(path));
     // Sorting keeps the order of equals, which is that of the file.
     this.#starts.push(...own.toSorted((a, b) => b.task.priority - a.task.priority).slice(0, room));
     return standing;
@@ -180,6 +189,12 @@ export class Walk {
 
   due(atMs: number): void {
     this.#dueAtMs = Math.min(this.#dueAtMs ?? Infinity, atMs);
+  }
+
+  /** A task that can never start, with all that stands in it. */
+  skip(path: string, reason: string): void {
+    this.facts.push({ type: 'task.skipped', task: path, reason });
+    this.closeRest(path, reason);
   }
 
   /** Closes whatever is still open in a group that has its result: nobody needs it any more. */

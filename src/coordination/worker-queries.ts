@@ -61,5 +61,6 @@ export const failUnreadableRun = (
   epoch: bigint,
   error: ErrorRecord,
 ): Sql =>
-  sql`update runs set status = 'failed', error = ${json(error)}::json, finished_at = now()
+  sql`update runs set status = 'failed', error = ${json(error)}::json, finished_at = now(),
+      undo = case when undo = 'requested' then 'failed' else undo end
     where run_id = ${runId}::uuid and owner = ${worker}::uuid and epoch = ${epoch}::bigint`;

@@ -5,19 +5,18 @@ import type { CallGate } from './attempt.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
+import { historyOfClaim, openAttempts, readHistories, type History } from './histories.ts';
 import * as queries from './queries.ts';
 import * as requestQueries from './request-queries.ts';
 import * as workerQueries from './worker-queries.ts';
 import type { ClaimedRow, RunRow } from './queries.ts';
 import { tidyLeases } from './upkeep-leases.ts';
-import { wholeRun, type WholeRun } from './whole-run.ts';
 import type { RunFeed } from './run-feed.ts';
 import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { EventBody, RunEvent } from './events.ts';
-import { eventViews } from './views.ts';
 
 export interface WorkerOptions {
   readonly database: Database;
@@ -220,7 +219,7 @@ export class Worker {
     const room = Math.min(claimBatch, maxRuns - this.#drivers.size);
     if (room <= 0) return false;
     const free = await database.query(queries.claimFree(this.id, room, polling));
-    await this.#take(free.map(wholeRun));
+    await this.#take(free.map((row) => ({ row, history: () => historyOfClaim(row) })));
     const orphans = polling ? await database.query(queries.claimOrphaned(this.id, room)) : [];
     await this.#takeOver(orphans);
     return free.length >= room || orphans.length === room;
@@ -232,20 +231,11 @@ export class Worker {
    */
   async #takeOver(rows: readonly ClaimedRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const { database } = this.#options;
-    const ids = rows.map((row) => row.run_id);
-    const turns = Map.groupBy(await database.query(queries.eventsOfRuns(ids)), (row) => row.run_id);
-    const signals = Map.groupBy(
-      await database.query(requestQueries.signalsOfRuns(ids)),
-      (row) => row.run_id,
+    const historyOf = await readHistories(
+      this.#options.database,
+      rows.map((row) => row.run_id),
     );
-    await this.#take(
-      rows.map((row) => ({
-        row,
-        turns: turns.get(row.run_id) ?? [],
-        signals: signals.get(row.run_id) ?? [],
-      })),
-    );
+    await this.#take(rows.map((row) => ({ row, history: () => historyOf(row.run_id) })));
   }
 
   /** Forgets workers long dead, and mends what was edited by hand or half done. */
@@ -276,14 +266,16 @@ export class Worker {
     );
   }
 
-  async #take(runs: readonly WholeRun[]): Promise<void> {
+  async #take(
+    runs: readonly { readonly row: ClaimedRow; readonly history: () => History }[],
+  ): Promise<void> {
     const { log, clock } = this.#options;
     const claimedMonotonicMs = clock.monotonicMs();
-    for (const { row, turns, signals } of runs) {
+    for (const { row, history } of runs) {
       // One unreadable run must not keep the worker from the others.
       try {
-        const own = eventViews(turns);
-        if (row.status === 'recovering') await this.#reap(row.run_id, own);
+        const { events, signals } = history();
+        await this.#reap(row.run_id, events);
         const definition = await this.#definitionOf(row);
         this.#drive(
           row,
@@ -291,8 +283,8 @@ export class Worker {
             row,
             claimedMonotonicMs,
             definition,
-            events: own,
-            agents: await this.#agentsOf(definition, own),
+            events,
+            agents: await this.#agentsOf(definition, events),
             signals,
           }),
         );
@@ -378,13 +370,8 @@ export class Worker {
 
   /** Ends processes of attempts that a dead worker left running on this machine. */
   async #reap(runId: string, events: readonly { readonly body: EventBody }[]): Promise<void> {
-    const open = new Map<string, string>();
-    for (const { body } of events) {
-      if (body.type === 'attempt.started') open.set(body.task, body.attemptId);
-      else if ('task' in body && body.type !== 'attempt.progress') open.delete(body.task);
-    }
-    if (open.size === 0) return;
-    const attempts = [...open.values()];
+    const attempts = openAttempts(events);
+    if (attempts.length === 0) return;
     await this.#options.gate?.forget(attempts);
     const ended = await this.#options.registry.reap(attempts);
     if (ended > 0)
