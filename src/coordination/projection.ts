@@ -189,6 +189,8 @@ function reopen(state: RunState, tasks: readonly string[]): void {
   for (const path of tasks) removeTask(state, path, state.lastAtMs);
   state.questions.clear();
   state.status = 'queued';
+  // What is done again is not undone any more.
+  state.undo = undefined;
   state.cancelReason = undefined;
   state.stopError = undefined;
   state.error = undefined;

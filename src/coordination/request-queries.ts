@@ -52,7 +52,7 @@ export const requestOfEnded = (
   sql`with reopened as (
       update runs set status = 'queued', owner = null, wake_at = null, finished_at = null,
         error = case when ${kind} = 'undo' then error end,
-        undo = case when ${kind} = 'undo' then 'requested' else undo end
+        undo = case when ${kind} = 'undo' then 'requested' end
       where run_id = ${runId}::uuid and finished_at is not null
         and status = any(${statuses}::text[])
       returning run_id

@@ -7,7 +7,10 @@ import type { RunState } from './state.ts';
 /** Groups whose members belong together: one can't be done again without the others. */
 const wholeModes: ReadonlySet<string> = new Set(['consensus', 'competitive', 'redundant']);
 
-/** Tasks that an ended run has not completed, with all of a group that voted or raced in vain. */
+/**
+ * Tasks that an ended run has not completed, with all of a group that voted or raced in vain, and
+ * those whose effects were undone since, with all that stands on them.
+ */
 export function unfinished(state: RunState): string[] {
   const again = new Set<string>();
   for (const { id, status } of state.tasks.values()) {
@@ -17,7 +20,15 @@ export function unfinished(state: RunState): string[] {
     if (group === undefined || !wholeModes.has(group.mode)) continue;
     for (const path of state.tasks.keys()) if (isWithin(path, id)) again.add(path);
   }
+  for (const task of undoneTasks(state)) {
+    for (const path of standingOn(state, task)) again.add(path);
+  }
   return [...again];
+}
+
+function undoneTasks({ effects }: RunState): string[] {
+  const standing = new Set(effects.filter(({ undone }) => !undone).map(({ task }) => task));
+  return effects.filter(({ task }) => !standing.has(task)).map(({ task }) => task);
 }
 
 /**

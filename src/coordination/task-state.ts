@@ -272,8 +272,11 @@ export function addUsage(a: Usage | undefined, b: Usage): Usage {
   return sum;
 }
 
+/** A task that is done again after it was undone acts again. */
 function noteCompensation(state: RunState, task: string): void {
-  const known = state.effects.some((each) => each.task === task && each.how === 'compensation');
+  const known = state.effects.some(
+    (each) => each.task === task && each.how === 'compensation' && !each.undone,
+  );
   if (!known) state.effects.push({ task, how: 'compensation', undone: false });
 }
 

@@ -14,6 +14,17 @@ import { AppError } from '../../src/base/base.ts';
 
 export type AgentFunction = (invocation: Invocation) => unknown;
 
+/** What a function gives back when it says what it used as well. */
+export class Used {
+  readonly output: unknown;
+  readonly usage: { readonly tokens?: number; readonly microUsd?: number };
+
+  constructor(output: unknown, usage: Used['usage']) {
+    this.output = output;
+    this.usage = usage;
+  }
+}
+
 export function inProcessAgents(functions: Readonly<Record<string, AgentFunction>>): AgentRegistry {
   const definitions = new Map(Object.keys(functions).map((name) => [name, definitionOf(name)]));
   return {
@@ -41,8 +52,9 @@ async function invoke(
   if (call === undefined)
     throw new AppError('agent_not_found', `no agent ${invocation.agent.name}`);
   const beganMs = performance.now();
-  const output = await call(invocation);
-  return { output, usage: { wallMs: performance.now() - beganMs } };
+  const given = await call(invocation);
+  const { output, usage } = given instanceof Used ? given : { output: given, usage: {} };
+  return { output, usage: { ...usage, wallMs: performance.now() - beganMs } };
 }
 
 function definitionOf(name: string): AgentDefinition {
