@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../base/base.ts';
 import { createProgress } from './progress.ts';
-import { reapAttempts, sendSignal } from './processes.ts';
+import { reapAttempts, runningOf, runsIn, sendSignal } from './processes.ts';
 import type { ResourceSampler } from './resource-sampler.ts';
 
 /** One program to run for one attempt. */
@@ -151,9 +151,15 @@ function createStop(group: number) {
 /** The leader may obey at once and its children not: the whole group has the time, then no more. */
 async function endGroup(group: number, graceMs: number): Promise<void> {
   const stepMs = 20;
+  // All of /proc is read only when none of those known runs any more: many may be stopped at once.
+  let known: readonly number[] = [];
   for (let waitedMs = 0; waitedMs < graceMs; waitedMs += stepMs) {
-    if (!sendSignal(-group, 0)) return;
     await delay(stepMs);
+    if (!sendSignal(-group, 0)) return;
+    if (known.some((pid) => runsIn(group, pid))) continue;
+    const running = runningOf(group);
+    if (running?.length === 0) return;
+    known = running ?? [];
   }
   sendSignal(-group, 'SIGKILL');
 }

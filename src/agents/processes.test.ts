@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest';
-import { parseStat, type ProcessStat } from './processes.ts';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { parseStat, runningOf, runsIn, sendSignal, type ProcessStat } from './processes.ts';
 import { membersOf } from './resource-sampler.ts';
 
 test('a process is read even when its name looks like more fields', () => {
@@ -13,6 +16,7 @@ test('a process is read even when its name looks like more fields', () => {
     cpuTicks: 50,
     startTicks: 5555,
     residentPages: 33,
+    isZombie: false,
   });
 });
 
@@ -29,6 +33,7 @@ const stat = (pid: number, parent: number, group: number, startTicks = pid): Pro
   startTicks,
   cpuTicks: 0,
   residentPages: 0,
+  isZombie: false,
 });
 const pids = (processes: ProcessStat[]) =>
   processes.map(({ pid }) => pid).toSorted((a, b) => a - b);
@@ -52,3 +57,29 @@ test('the processes of an attempt are its group, all descendants, and those it l
   ]);
   expect(pids(membersOf({ leader: 10, members }, processes))).toEqual([10, 11, 12, 13, 14]);
 });
+
+test.runIf(process.platform === 'linux')(
+  'a group of which only zombies are left does not run, though it can be signalled',
+  async () => {
+    // The shell becomes a program that never asks how the child in a group of its own has ended.
+    const script = 'setsid sh -c "echo \\$\\$; exec sleep 0.1" & exec sleep 60';
+    const parent = spawn('sh', ['-c', script], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const ended = once(parent, 'exit');
+    onTestFinished(async () => {
+      parent.kill('SIGKILL');
+      await ended;
+    });
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const group = Number(line.toString());
+    expect(group).toBeGreaterThan(1);
+    while (runsIn(group, group)) await delay(10);
+    expect(sendSignal(-group, 0)).toBe(true);
+    expect(runningOf(group)).toEqual([]);
+    const own = parent.pid ?? 0;
+    expect(runningOf(own)).toEqual([own]);
+    expect(runsIn(own, own)).toBe(true);
+  },
+);

@@ -13,6 +13,8 @@ export interface ProcessStat {
   /** Its own time and that of the children it has waited for. */
   readonly cpuTicks: number;
   readonly residentPages: number;
+  /** It has ended, and nobody has asked how yet. */
+  readonly isZombie: boolean;
 }
 
 export interface ProcUnits {
@@ -66,7 +68,25 @@ export function parseStat(text: string): ProcessStat | undefined {
     cpuTicks: field(14) + field(15) + field(16) + field(17),
     residentPages: field(24),
   };
-  return end !== -1 && Object.values(stat).every(Number.isFinite) ? stat : undefined;
+  if (end === -1 || !Object.values(stat).every(Number.isFinite)) return undefined;
+  return { ...stat, isZombie: fields[0] === 'Z' };
+}
+
+/**
+ * The processes of a group that still run; undefined where there is no /proc. To signals a group of
+ * zombies is as good as alive, and in a container whose first process reaps nobody they stay for good.
+ */
+export function runningOf(group: number): number[] | undefined {
+  const all = readProcesses();
+  if (all.length === 0) return undefined;
+  return all.flatMap((one) => (one.group === group && !one.isZombie ? [one.pid] : []));
+}
+
+/** Whether a process still runs, as one of this group. */
+export function runsIn(group: number, pid: number): boolean {
+  const text = readOrUndefined(`/proc/${pid}/stat`)?.toString('latin1');
+  const stat = text === undefined ? undefined : parseStat(text);
+  return stat !== undefined && stat.group === group && !stat.isZombie;
 }
 
 /**
