@@ -1,5 +1,5 @@
 // Reads {tree, text, answer} and holds every match of the answer against the file that it names: the file is there,
-// it has the line, and the line holds the text. Says {ok, checked} or what is wrong with the first that is not so.
+// it has the line, and the line holds the text. Says {ok, checked}, and the reason why not.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -32,5 +32,5 @@ function problemOf({ file, line }) {
 }
 
 const wrong = answer.map(problemOf).filter((problem) => problem !== undefined);
-const said = wrong.length === 0 ? {} : { wrong: wrong.length, first: wrong[0] };
+const said = wrong.length === 0 ? {} : { reason: `${wrong.length} wrong, such as: ${wrong[0]}` };
 process.stdout.write(JSON.stringify({ ok: wrong.length === 0, checked: answer.length, ...said }));
