@@ -72,9 +72,9 @@ function runLine(body: RunEventBody): string {
     case 'run.retried':
       return `retrying${who(body.by)}: ${listed(body.tasks)}`;
     case 'run.completed':
-      return `run completed: ${brief(body.output)}`;
+      return `run completed${howText(body.verdict)}: ${brief(body.output)}`;
     case 'run.failed':
-      return `run failed: ${oneLine(body.error.message)} (${body.error.code})`;
+      return `run failed: ${oneLine(body.error.message)} (${body.error.code})${howText(body.verdict)}`;
     case 'run.cancelled':
       return `run cancelled: ${oneLine(body.reason)}`;
     case 'run.undo_requested':
@@ -117,8 +117,7 @@ function taskLine(body: TaskEventBody): string {
     }
     case 'task.ended': {
       const why = body.error === undefined ? '' : `: ${oneLine(body.error.message)}`;
-      const how = body.verdict === undefined ? '' : `; ${verdictText(body.verdict)}`;
-      return `${body.outcome} ${task}${why}${how}`;
+      return `${body.outcome} ${task}${why}${howText(body.verdict)}`;
     }
     case 'task.skipped':
       return `skipped ${task}: ${oneLine(body.reason)}`;
@@ -180,6 +179,10 @@ function unknownLine(body: never): string {
   return `${type} ${brief(fields)}`;
 }
 
+function howText(verdict: Verdict | undefined): string {
+  return verdict === undefined ? '' : `; ${verdictText(verdict)}`;
+}
+
 /** How a group came to its result, in half a sentence. */
 export function verdictText(verdict: Verdict): string {
   if (verdict.mode === 'competitive') {
@@ -190,7 +193,12 @@ export function verdictText(verdict: Verdict): string {
     const dropped = verdict.dropped.length === 0 ? '' : `, ${verdict.dropped.length} dropped`;
     return `${verdict.completed} of ${plural(verdict.items, 'item')} through${dropped}`;
   }
-  const { answers, chosen, decidedBy } = verdict;
+  const { answers, chosen, decidedBy, elements } = verdict;
+  if (elements !== undefined && chosen >= 0) {
+    const taken = elements.filter((each) => each.taken).length;
+    const alone = elements.filter(({ share }) => share < 1).length;
+    return `${taken} of ${plural(elements.length, 'element')} taken, ${alone} not named by all`;
+  }
   const share = answers[chosen]?.share;
   const weight = share === undefined || share === 0 ? '' : ` with ${Math.round(share * 100)} %`;
   return `${plural(answers.length, 'answer')}, decided by ${decidedBy}${weight}`;

@@ -108,7 +108,9 @@ function answerLines(tally: Tally, depth: number, look: Look): TreeLine[] {
 }
 
 function elementLines({ elements = [] }: Tally, depth: number, { colours }: Look): TreeLine[] {
-  const shown = elements.slice(0, mostElements).map(({ element, share, taken }): TreeLine => ({
+  // What all agree on tells least: those that were contested are shown first.
+  const ordered = elements.toSorted((a, b) => Number(a.share === 1) - Number(b.share === 1));
+  const shown = ordered.slice(0, mostElements).map(({ element, share, taken }): TreeLine => ({
     depth: depth + 1,
     mark: taken ? colours.green('+') : colours.dim('-'),
     name: taken ? 'taken' : 'left out',

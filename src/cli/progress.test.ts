@@ -273,6 +273,24 @@ const everyEvent: readonly [EventBody, RegExp][] = [
   ],
   [
     {
+      type: 'run.completed',
+      output: [1],
+      verdict: {
+        mode: 'consensus',
+        votes: [],
+        answers: [{ output: [1], share: 1 }],
+        chosen: 0,
+        decidedBy: 'agreement',
+        elements: [
+          { element: 1, share: 0.75, taken: true },
+          { element: 2, share: 0.25, taken: false },
+        ],
+      },
+    },
+    /^run completed; 1 of 2 elements taken, 2 not named by all: \[1\]$/,
+  ],
+  [
+    {
       type: 'attempt.deferred',
       task: 'a',
       attempt: 1,

@@ -106,5 +106,7 @@ function judge(
   const isNo =
     output === false ||
     (output !== null && typeof output === 'object' && Reflect.get(output, 'ok') === false);
-  return isNo ? 'its verifier said no' : 'accepted';
+  if (!isNo) return 'accepted';
+  const reason: unknown = output === false ? undefined : Reflect.get(output as object, 'reason');
+  return typeof reason === 'string' ? `its verifier said no: ${reason}` : 'its verifier said no';
 }

@@ -107,7 +107,7 @@ test('only a verified answer wins', () => {
   const [first] = log.settle().start;
   expect(first).toMatchObject({ path: 'g/verify#0', extra: { answer: 'wrong' } });
   log.start('g/verify#0');
-  log.succeed('g/verify#0', { ok: false });
+  log.succeed('g/verify#0', { ok: false, reason: 'gone' });
   expect(startAll(log)).toEqual(['g/b']);
   log.succeed('g/b', 'right');
   expect(startAll(log)).toEqual(['g/verify#1']);
@@ -115,7 +115,7 @@ test('only a verified answer wins', () => {
   expect(log.starts()).toEqual(['behind']);
   expect(log.state.tasks.get('g')).toMatchObject({
     output: 'right',
-    verdict: { winner: 'g/b', refused: [{ task: 'g/a', reason: 'its verifier said no' }] },
+    verdict: { winner: 'g/b', refused: [{ task: 'g/a', reason: 'its verifier said no: gone' }] },
   });
 });
 
