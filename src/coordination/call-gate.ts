@@ -13,7 +13,7 @@ export interface CallGateOptions {
 /** What is set aside is kept a little longer than a call may take: its end has to be written, too. */
 const settlingMs = 60_000;
 /** A shared budget that only a person can raise is asked again so often: a run waits for it, it does not fail. */
-const askAgainMs = 60_000;
+const askAgainMs = 10_000;
 
 /** Lets a call in when all breakers and budgets do, and tells them when it has ended. */
 export function createCallGate({ breakers, budgets }: CallGateOptions): CallGate {

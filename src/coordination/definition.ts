@@ -164,6 +164,13 @@ export function isApprovalTask(task: TaskSpec): task is ApprovalTask {
   return 'approval' in task;
 }
 
+/** All of it: an agent in this process gets parts of it as its input, and a retry has to find them unchanged. */
+export function frozen<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
+}
+
 /** Every task of a group, those of groups within, arbiters and verifiers included, outermost first. */
 export function allTasks(group: Group): TaskSpec[] {
   const arbiter = group.voting?.arbiter;

@@ -6,6 +6,7 @@ import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append } from './event-log.ts';
 import type { EventBody } from './events.ts';
 import { never, type ClaimedRow, type SignalRow } from './queries.ts';
+import { templateOf } from './shape.ts';
 import { budgetOf } from './run-budget.ts';
 import { outputScope, scopeOf } from './scope.ts';
 import { endedRow, rowChange, whyParked } from './row-change.ts';
@@ -387,6 +388,8 @@ export class RunDriver {
   }
 
   #progress(task: string, text: string): void {
+    // What a voter says while it votes would give its vote away.
+    if (this.#state.shape.nodes.get(templateOf(task))?.blind === true) return;
     const nowMs = this.#now();
     if (nowMs - (this.#lastProgressMs.get(task) ?? -Infinity) < progressIntervalMs) return;
     this.#lastProgressMs.set(task, nowMs);

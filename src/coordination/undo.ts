@@ -150,7 +150,8 @@ async function compensate(request: UndoRequest, path: string): Promise<unknown> 
   const call = {
     agent,
     input,
-    idempotencyKey: `${runId}/${path}/undo`,
+    // The same after a crash, another once the task has acted again.
+    idempotencyKey: `${runId}/${path}/undo/${own?.attempts ?? 0}`,
     timeoutMs: agent.timeoutMs,
     signal,
   };

@@ -15,7 +15,7 @@ import type { RunFeed } from './run-feed.ts';
 import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
-import type { WorkflowDefinition } from './definition.ts';
+import { frozen, type WorkflowDefinition } from './definition.ts';
 import type { EventBody, RunEvent } from './events.ts';
 
 export interface WorkerOptions {
@@ -388,7 +388,7 @@ export class Worker {
       const message = `the definition ${row.definition_hash.slice(0, 12)} of workflow ${row.workflow} is gone`;
       throw new AppError('workflow_not_found', message);
     }
-    const definition = found.definition as WorkflowDefinition;
+    const definition = frozen(found.definition as WorkflowDefinition);
     if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
     this.#definitions.set(row.definition_hash, definition);
     return definition;
