@@ -143,7 +143,7 @@ export class RunDriver {
         const release = this.#releaseFor(decision, starting.length);
         if (release !== undefined) this.#record(release);
         if ((await this.#write(release, starting.length)) === 'fenced') return 'fenced';
-        if (runEnded(this.#state.status) && this.#state.undo !== 'requested') return 'ended';
+        if (this.#isOver()) return 'ended';
         if (release !== undefined) return release.reason === stopping ? 'released' : 'parked';
         if (runEnded(this.#state.status)) {
           if ((await this.#undo()) === 'fenced') return 'fenced';
@@ -154,15 +154,11 @@ export class RunDriver {
         for (const start of starting) this.#start(start);
         await this.#sleepUntil(Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs));
       }
-    } catch (error) {
-      for (const each of this.#told.splice(0)) each.reject(error);
-      throw error;
     } finally {
+      this.#isFenced = true;
       this.#context.slots.forget(this);
-      if (this.#attempts.size > 0)
-        this.#stopAttempts(new AppError('cancelled', 'the run is no longer driven here'));
-      for (const each of this.#told.splice(0))
-        each.reject(new AppError('fenced', 'the run is no longer driven here'));
+      if (this.#attempts.size > 0) this.#stopAttempts(undriven());
+      for (const each of this.#told.splice(0)) each.reject(undriven());
       await Promise.allSettled([...this.#attempts.values()].map(({ done }) => done));
     }
   }
@@ -192,6 +188,8 @@ export class RunDriver {
 
   /** Tells a fact and waits until it is durable. Rejects when it never will be. */
   #tellDurably(body: EventBody): Promise<void> {
+    // Nobody would write it any more, and who waits would wait for ever.
+    if (this.#isFenced) return Promise.reject(undriven());
     return new Promise((resolve, reject) => {
       this.#told.push({ resolve, reject });
       this.#tell(body);
@@ -448,3 +446,7 @@ export class RunDriver {
 /** Node's timers overflow beyond 2^31 − 1 ms; a longer wait is taken in pieces. */
 const maxTimerMs = 2_000_000_000;
 const stopping = 'the worker is stopping';
+
+function undriven(): AppError {
+  return new AppError('fenced', 'the run is no longer driven here');
+}
