@@ -93,11 +93,6 @@ export class RunDriver {
     this.#open(claimed.row.status === 'recovering');
   }
 
-  /** Attempts under way now. */
-  get running(): number {
-    return this.#attempts.size;
-  }
-
   /** Tells the run what somebody asked of it; a request that is known already is ignored. */
   signal(signal: SignalRow): void {
     if (this.#signalIds.has(signal.signal_id)) return;
