@@ -100,8 +100,3 @@ export function onDisk(root: string, path: BytePath): Buffer {
 export function shownOnDisk(root: string, path: BytePath): string {
   return path === '' ? root : `${root}/${shown(path)}`;
 }
-
-/** Under a folder or the folder itself. */
-export function isWithin(path: BytePath, folder: BytePath): boolean {
-  return folder === '' || path === folder || path.startsWith(`${folder}/`);
-}
