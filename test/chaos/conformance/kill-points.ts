@@ -106,8 +106,8 @@ async function killInside(trial: Trial): Promise<Finding> {
   const { store, extent } = trial;
   const runs: StartedRun[] = [];
   let victim = await store.startWorker();
-  // Claim, events, requests and definition, and then one statement a turn; a few more are polls.
-  const statements = 8 + steps;
+  // The run's creation, its claim with its events, and then one statement a turn.
+  const statements = 2 + steps;
   const points = pointsOf(
     statements,
     ['before', 'answered'],
