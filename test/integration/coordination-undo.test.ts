@@ -85,7 +85,7 @@ describe.skipIf(postgresUnavailable)('undoing a run', () => {
 
       expect(await undone(id)).toMatchObject({ status: 'completed', undo: 'undone' });
       expect(contentsOf(folder)).toEqual(before);
-      expect(entries()).toEqual([`in ${id}/outside`, `out ${id}/outside/undo`]);
+      expect(entries()).toEqual([`in ${id}/outside`, `out ${id}/outside/undo/1`]);
 
       expect(await undone(id)).toMatchObject({ status: 'completed', undo: 'undone' });
       expect(contentsOf(folder)).toEqual(before);
@@ -199,7 +199,7 @@ describe.skipIf(postgresUnavailable)('undoing a run', () => {
       undo: 'undone',
     });
     expect(contentsOf(folder)).toEqual(before);
-    expect(entries()).toEqual([`in ${id}/outside`, `out ${id}/outside/undo`]);
+    expect(entries()).toEqual([`in ${id}/outside`, `out ${id}/outside/undo/1`]);
   });
 
   test('one whose undoing was killed halfway is undone to its end by another', async () => {
@@ -222,7 +222,7 @@ describe.skipIf(postgresUnavailable)('undoing a run', () => {
     // At least once, and under one key: who keeps keys does it once.
     const [first, ...outs] = entries();
     expect(first).toBe(`in ${id}/outside`);
-    expect(new Set(outs)).toEqual(new Set([`out ${id}/outside/undo`]));
+    expect(new Set(outs)).toEqual(new Set([`out ${id}/outside/undo/1`]));
   });
 });
 
