@@ -5,6 +5,7 @@ import { AppError, newId } from '../base/base.ts';
 import { assertNoBudgets } from './call-gate.ts';
 import { canonicalJson } from './canonical.ts';
 import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
+import type { Definitions } from './definitions.ts';
 import type { EventBody } from './events.ts';
 import { wavesOf } from './graph.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -33,12 +34,14 @@ interface Creation {
 export class RunStarts {
   readonly #options: RunsOptions;
   readonly #reads: RunReads;
+  readonly #definitions: Definitions;
   readonly #creations: GroupCommit<Creation, Date | undefined>;
   readonly #files: WorkflowFiles;
 
-  constructor(options: RunsOptions, reads: RunReads) {
+  constructor(options: RunsOptions, reads: RunReads, definitions: Definitions) {
     this.#options = options;
     this.#reads = reads;
+    this.#definitions = definitions;
     this.#files = new WorkflowFiles(options.workflowFolders, options.registry);
     this.#creations = new GroupCommit({
       name: 'the queue of runs to be created',
@@ -203,7 +206,7 @@ export class RunStarts {
     agents: readonly AgentDefinition[],
   ): Promise<void> {
     await this.#options.registry.pin(agents);
-    await this.#reads.keep(hash, definition);
+    await this.#definitions.keep(hash, definition);
   }
 
   async #create(batch: readonly Creation[]): Promise<(Date | undefined)[]> {

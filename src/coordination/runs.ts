@@ -3,6 +3,7 @@ import { AppError, isId, type Clock, type Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
 import type { CallGate } from './attempt.ts';
+import { Definitions } from './definitions.ts';
 import type { RunEvent } from './events.ts';
 import * as queries from './queries.ts';
 import type { RunFeed } from './run-feed.ts';
@@ -35,8 +36,9 @@ const followPage = 500;
 
 /** Runs as the faces see them: started, listed, followed, and asked for something. */
 export function openRuns(options: RunsOptions): Coordination {
-  const reads = new RunReads(options.database, options.clock);
-  const starts = new RunStarts(options, reads);
+  const definitions = new Definitions(options.database, options.clock);
+  const reads = new RunReads(options.database, definitions);
+  const starts = new RunStarts(options, reads, definitions);
   const requests = new RunRequests(options, reads);
   const looks = new RunLooks(options, reads);
   return {

@@ -15,7 +15,8 @@ import type { RunFeed } from './run-feed.ts';
 import type { DriverContext } from './driver-types.ts';
 import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
-import { frozen, type WorkflowDefinition } from './definition.ts';
+import type { WorkflowDefinition } from './definition.ts';
+import { Definitions } from './definitions.ts';
 import type { EventBody, RunEvent } from './events.ts';
 
 export interface WorkerOptions {
@@ -41,7 +42,6 @@ const claimBatch = 100;
 /** The safety net under the notifications. */
 const pollMs = 1_000;
 const pollsBetweenTidying = 30;
-const cachedDefinitions = 1_000;
 
 /**
  * Takes runs that nobody holds, or whose worker died, and drives them. Any number of workers share
@@ -53,7 +53,7 @@ export class Worker {
   readonly #eventLog: EventLog;
   readonly #slots: Slots;
   readonly #drivers = new Map<string, { driver: RunDriver; done: Promise<void> }>();
-  readonly #definitions = new Map<string, WorkflowDefinition>();
+  readonly #definitions: Definitions;
   readonly #stopping = new AbortController();
   #subscriptions: Subscription[] = [];
   #loops: Promise<void>[] = [];
@@ -68,6 +68,7 @@ export class Worker {
     this.#options = options;
     const { database, clock, random, log } = options;
     this.#slots = new Slots(options.concurrency);
+    this.#definitions = new Definitions(database, clock);
     this.#eventLog = new EventLog({ database, worker: this.id, clock, random, log });
   }
 
@@ -379,19 +380,10 @@ export class Worker {
   }
 
   async #definitionOf(row: RunRow): Promise<WorkflowDefinition> {
-    const known = this.#definitions.get(row.definition_hash);
-    if (known !== undefined) return known;
-    const [found] = await this.#options.database.query(
-      queries.definitionOfHash(row.definition_hash),
-    );
-    if (found === undefined) {
-      const message = `the definition ${row.definition_hash.slice(0, 12)} of workflow ${row.workflow} is gone`;
-      throw new AppError('workflow_not_found', message);
-    }
-    const definition = frozen(found.definition as WorkflowDefinition);
-    if (this.#definitions.size >= cachedDefinitions) this.#definitions.clear();
-    this.#definitions.set(row.definition_hash, definition);
-    return definition;
+    const definition = await this.#definitions.of(row.definition_hash);
+    if (definition !== undefined) return definition;
+    const message = `the definition ${row.definition_hash.slice(0, 12)} of workflow ${row.workflow} is gone`;
+    throw new AppError('workflow_not_found', message);
   }
 
   /** Brings what was asked of one run to its driver. */
