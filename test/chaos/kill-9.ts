@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunDetail, RunEvent } from '../../src/coordination/coordination.ts';
 import type { ChaosResult } from './run.ts';
+import { randomFrom } from '../support/random.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -211,16 +212,5 @@ function judge({ kills, rounds, seed, detail, events, ran: lines }: Evidence): C
       lost === 0 &&
       repeated === 0 &&
       starts <= counted,
-  };
-}
-
-/** Mulberry32: the same seed gives the same moments. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }

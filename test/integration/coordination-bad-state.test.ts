@@ -1,12 +1,16 @@
 /** Rows that no worker would have written: found out, said, and kept from all other runs. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/base/base.ts';
 import type { CoordinationOptions } from '../../src/coordination/coordination.ts';
 import { sql } from '../../src/database/database.ts';
-import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
+import {
+  openFixture,
+  openStore,
+  startProcess,
+  type Fixture,
+  type TestStore,
+} from '../support/coordination.ts';
 import { recordedLog, until } from '../support/databases.ts';
 import { inProcessAgents, type AgentFunction } from '../support/in-process-agents.ts';
 import { postgresUnavailable } from '../support/postgres.ts';
@@ -318,17 +322,8 @@ describe.skipIf(postgresUnavailable)('what a hand has put into the database', ()
 
   /** A worker of another process, killed in the middle of the first step. */
   async function dead(): Promise<string> {
-    const program = join(import.meta.dirname, '../support/worker-process.ts');
-    const url = new URL(inject('postgresAdminUrl'));
-    const [{ name } = { name: '' }] = await store.database.query(
-      sql<{ name: string }>`select current_database()::text as name`,
-    );
-    url.pathname = `/${name}`;
-    const child = spawn(process.execPath, [program, url.href, store.home], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = await startProcess(store, 'worker-process');
     const gone = once(child, 'exit');
-    await once(child.stdout, 'data');
     const id = await start('steps');
     for await (const { body } of fixture.part.runs.follow(id, 0)) {
       if (body.type === 'attempt.started') break;

@@ -1,14 +1,19 @@
 /** What a run has done to folders and to the world outside, undone: whenever it is asked, and whoever dies. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AgentRegistry } from '../../src/agents/agents.ts';
 import { systemClock } from '../../src/base/base.ts';
-import { sql } from '../../src/database/database.ts';
 import { openWorkspaces } from '../../src/workspaces/workspaces.ts';
-import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
+import {
+  openFixture,
+  openStore,
+  startProcess,
+  type Fixture,
+  type TestStore,
+} from '../support/coordination.ts';
 import { silentLog, until } from '../support/databases.ts';
 import { contentsOf } from '../support/folders.ts';
 import { GitRepository } from '../support/git-repository.ts';
@@ -169,17 +174,8 @@ describe.skipIf(postgresUnavailable)('undoing a run', () => {
   });
 
   async function otherWorker(): Promise<ChildProcess> {
-    const program = join(import.meta.dirname, '../support/undo-worker.ts');
-    const url = new URL(inject('postgresAdminUrl'));
-    const [{ name } = { name: '' }] = await store.database.query(
-      sql<{ name: string }>`select current_database()::text as name`,
-    );
-    url.pathname = `/${name}`;
-    const child = spawn(process.execPath, [program, url.href, store.home], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = await startProcess(store, 'undo-worker');
     children.push(child);
-    await once(child.stdout, 'data');
     return child;
   }
 

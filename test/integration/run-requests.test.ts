@@ -4,6 +4,7 @@ import { AppError } from '../../src/base/base.ts';
 import type { RunDetail } from '../../src/coordination/coordination.ts';
 import { sql } from '../../src/database/database.ts';
 import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
+import { until } from '../support/databases.ts';
 import { postgresUnavailable } from '../support/postgres.ts';
 
 const workflows = {
@@ -102,11 +103,11 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       calls = [];
       gate = open();
       const { id } = await runs.start({ workflow: 'steps', input: {} });
-      await eventually(() => calls.includes('two'));
+      await until(() => calls.includes('two'));
       await runs.pause(id, { reason: 'lunch', by: 'ann' });
-      await eventually(async () => (await runs.get(id)).status === 'paused');
+      await until(async () => (await runs.get(id)).status === 'paused');
       gate.release();
-      await eventually(async () => (await ownerOf(id)) === null);
+      await until(async () => (await ownerOf(id)) === null);
       const paused = await runs.get(id);
       expect(paused).toMatchObject({ status: 'paused', tasks: { completed: 2, created: 1 } });
       await runs.resume(id, { by: 'ann' });
@@ -119,7 +120,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
     test('waits for an answer without a worker, and goes on with it', async () => {
       const { runs } = fixture.part;
       const { id } = await runs.start({ workflow: 'approved', input: {} });
-      await eventually(async () => (await runs.get(id)).status === 'waiting');
+      await until(async () => (await runs.get(id)).status === 'waiting');
       expect(await ownerOf(id)).toBeNull();
       const asked = await runs.get(id);
       expect(asked.questions).toMatchObject([{ id: 'ok', prompt: 'Go on with one?' }]);
@@ -137,7 +138,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
     test('is rejected by a person, who is named', async () => {
       const { runs } = fixture.part;
       const { id } = await runs.start({ workflow: 'approved', input: {} });
-      await eventually(async () => (await runs.get(id)).questions.length === 1);
+      await until(async () => (await runs.get(id)).questions.length === 1);
       await runs.answer(id, { decision: 'reject', by: 'ann', comment: 'too early' });
       expect(await runs.wait(id)).toMatchObject({
         status: 'failed',
@@ -149,7 +150,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       const { runs } = fixture.part;
       for (const early of [true, false]) {
         const { id } = await runs.start({ workflow: 'signalled', input: {} });
-        if (!early) await eventually(async () => (await runs.get(id)).status === 'waiting');
+        if (!early) await until(async () => (await runs.get(id)).status === 'waiting');
         await runs.signal(id, { name: 'go', data: { n: early ? 1 : 2 } });
         expect(await runs.wait(id)).toMatchObject({ output: { next: early ? 1 : 2 } });
       }
@@ -187,7 +188,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
       const { runs } = fixture.part;
       gate = open();
       const { id } = await runs.start({ workflow: 'votes', input: {} });
-      await eventually(async () => (await runs.get(id)).tasks.completed === 2);
+      await until(async () => (await runs.get(id)).tasks.completed === 2);
       const during = await runs.get(id);
       expect(outputsOf(during)).toEqual([undefined, undefined, undefined, undefined]);
       expect(JSON.stringify(await runs.events(id, 0))).not.toContain('same"');
@@ -208,7 +209,7 @@ describe.each(['embedded', 'server'] as const)('on the %s database', (driver) =>
     test('is opened by nobody when it is of a format that this version does not know', async () => {
       const { runs } = fixture.part;
       const { id } = await runs.start({ workflow: 'signalled', input: {} });
-      await eventually(async () => (await runs.get(id)).status === 'waiting');
+      await until(async () => (await runs.get(id)).status === 'waiting');
       await store.database.query(sql`update runs set format = 99 where run_id = ${id}::uuid`);
       await runs.signal(id, { name: 'go', data: { n: 1 } });
       await new Promise((resolve) => setTimeout(resolve, 1_500));
@@ -239,12 +240,4 @@ function rejectOn(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error));
   });
-}
-
-async function eventually(look: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 1_000; tries += 1) {
-    if (await look()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error('it did not come true');
 }

@@ -1,11 +1,16 @@
 /** What happens to runs when the process that drives them dies, freezes or stops. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { sql } from '../../src/database/database.ts';
-import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  openFixture,
+  openStore,
+  startProcess,
+  type Fixture,
+  type TestStore,
+} from '../support/coordination.ts';
 import { postgresUnavailable } from '../support/postgres.ts';
 
 const workflow = `
@@ -41,17 +46,8 @@ describe.skipIf(postgresUnavailable)('with several worker processes on one Postg
   });
 
   async function startWorker(): Promise<ChildProcess> {
-    const program = join(import.meta.dirname, '../support/worker-process.ts');
-    const url = new URL(inject('postgresAdminUrl'));
-    const [{ name } = { name: '' }] = await store.database.query(
-      sql<{ name: string }>`select current_database()::text as name`,
-    );
-    url.pathname = `/${name}`;
-    const worker = spawn(process.execPath, [program, url.href, store.home], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const worker = await startProcess(store, 'worker-process');
     workers.push(worker);
-    await once(worker.stdout, 'data');
     return worker;
   }
 

@@ -2,7 +2,6 @@ import {
   appendFileSync,
   chmodSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,23 +10,16 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { contentsOf } from '../support/folders.ts';
+import { contentsOf, fill } from '../support/folders.ts';
 import type { GitRepository } from '../support/git-repository.ts';
 import { Place } from '../support/workspaces.ts';
 
 let place: Place;
 beforeEach(() => void (place = new Place()));
 afterEach(() => place.dispose());
-
-function fill(folder: string, files: Readonly<Record<string, string>>): void {
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(join(folder, dirname(name)), { recursive: true });
-    writeFileSync(join(folder, name), content);
-  }
-}
 
 const read = (...names: string[]): string => readFileSync(join(...names), 'utf8');
 

@@ -3,7 +3,6 @@ import {
   chmodSync,
   chownSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -17,19 +16,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { WorkspaceMark } from '../../src/workspaces/workspaces.ts';
-import { contentsOf } from '../support/folders.ts';
+import { contentsOf, fill } from '../support/folders.ts';
 import { Place, signal } from '../support/workspaces.ts';
 
 let place: Place;
 beforeEach(() => void (place = new Place()));
 afterEach(() => place.dispose());
-
-function fill(folder: string, files: Readonly<Record<string, string>>): void {
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(join(folder, name, '..'), { recursive: true });
-    writeFileSync(join(folder, name), content);
-  }
-}
 
 const read = (...names: string[]): string => readFileSync(join(...names), 'utf8');
 

@@ -1,4 +1,6 @@
 /** Coordination on a real database, with agents that are functions or the real registry. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +22,8 @@ export const migrationsFolder = join(import.meta.dirname, '../../migrations');
 /** A migrated database of a driver in a folder of its own. */
 export interface TestStore {
   readonly database: Database;
+  /** Where the server has it; empty on the embedded driver. */
+  readonly url: string;
   readonly home: string;
   /** Opens the same database once more, as another process would; not on the embedded driver. */
   another(): Promise<Database>;
@@ -31,13 +35,15 @@ const quiet = createLog({ level: 'silent' });
 export async function openStore(driver: Database['driver'], log: Log = quiet): Promise<TestStore> {
   const home = await mkdtemp(join(tmpdir(), 'centuria-store-'));
   const server = driver === 'server' ? await freshDatabase() : undefined;
+  const url = server?.url ?? '';
   const open = (): Promise<Database> =>
-    openDatabase({ url: server?.url ?? '', home, poolSize: 6, log, clock: systemClock });
+    openDatabase({ url, home, poolSize: 6, log, clock: systemClock });
   const database = await open();
   await migrate(database, { folder: migrationsFolder, log, clock: systemClock });
   const others: Database[] = [];
   return {
     database,
+    url,
     home,
     async another() {
       const other = await open();
@@ -51,6 +57,19 @@ export async function openStore(driver: Database['driver'], log: Log = quiet): P
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a program of this folder that works on the store's server as another process; ready when this resolves. */
+export async function startProcess(
+  store: Pick<TestStore, 'url' | 'home'>,
+  program: 'worker-process' | 'undo-worker',
+): Promise<ChildProcess> {
+  const path = join(import.meta.dirname, `${program}.ts`);
+  const child = spawn(process.execPath, [path, store.url, store.home], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  return child;
 }
 
 export interface Fixture {

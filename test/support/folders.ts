@@ -13,7 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as fc from 'fast-check';
 
 /** Path (latin1) to a line that says all that must come back. */
@@ -143,5 +143,13 @@ function applyEdit(folder: string, one: Edit): void {
       writeFileSync(at, one.bytes);
       chmodSync(at, one.mode);
     }
+  }
+}
+
+/** Writes files with the folders that they lie in. */
+export function fill(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [place, content] of Object.entries(files)) {
+    mkdirSync(join(folder, dirname(place)), { recursive: true });
+    writeFileSync(join(folder, place), content);
   }
 }

@@ -18,16 +18,23 @@ export interface Answer {
   readonly error?: string;
 }
 
-export interface WorkerChild {
+/** A worker process, as any engine has it. */
+export interface WorkerHandle {
   readonly pid: number;
+  /** The name under which an engine knows it. */
   readonly name: string;
   readonly exited: Promise<void>;
   readonly hasExited: boolean;
+  /** SIGKILL, SIGSTOP, SIGCONT. */
   kill(): Promise<void>;
   freeze(): void;
   thaw(): void;
+  /** SIGTERM: it may end in order. */
   stop(): Promise<void>;
   moveClock(movedMs: number): void;
+}
+
+export interface WorkerChild extends WorkerHandle {
   /** Rejects when the process ends before it has answered. */
   ask(what: string, given: unknown): Promise<unknown>;
 }

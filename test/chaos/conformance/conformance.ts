@@ -22,6 +22,7 @@ import { oursEmbedded, oursOnServer } from './ours.ts';
 import { serverRestarts } from './restarts.ts';
 import type { Extent, Finding, Scenario, Trial } from './scenario.ts';
 import { rollingUpgrade } from './upgrade.ts';
+import { randomFrom } from '../../support/random.ts';
 
 export const scenarios: readonly Scenario[] = [
   killPoints,
@@ -217,16 +218,5 @@ async function startServer(folder: string): Promise<Server | string> {
       running = await start(port);
     },
     stop: () => running.stop('fast'),
-  };
-}
-
-/** Mulberry32: the same seed gives the same choices. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }

@@ -1,5 +1,6 @@
 /** All that the conformance suite knows of a durable engine. */
 import type { StartOptions } from '../../../src/database/database.ts';
+import type { WorkerHandle } from '../../support/worker-child.ts';
 
 export type EngineName = 'ours-server' | 'ours-embedded' | 'dbos';
 
@@ -61,19 +62,7 @@ export interface WorkerOptions {
   readonly leaseMs?: number;
 }
 
-export interface Worker {
-  readonly pid: number;
-  /** The name under which an engine knows it. */
-  readonly name: string;
-  readonly exited: Promise<void>;
-  readonly hasExited: boolean;
-  /** SIGKILL, SIGSTOP, SIGCONT. */
-  kill(): Promise<void>;
-  freeze(): void;
-  thaw(): void;
-  /** SIGTERM: it may end in order. */
-  stop(): Promise<void>;
-  moveClock(movedMs: number): void;
+export interface Worker extends WorkerHandle {
   /** Only where the database is inside: kills itself at its k-th statement from now on. */
   killItselfAt?(statement: number, moment: 'before' | 'answered'): Promise<void>;
 }
