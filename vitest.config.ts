@@ -10,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: ['test/support/seed.ts'],
           include: ['src/**/*.test.ts', 'test/property/**/*.test.ts'],
           testTimeout: 30_000,
         },
@@ -23,6 +24,7 @@ export default defineConfig({
             'test/chaos/**/*.test.ts',
           ],
           globalSetup: ['test/support/global-setup.ts'],
+          setupFiles: ['test/support/seed.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

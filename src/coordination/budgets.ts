@@ -3,7 +3,7 @@
  * over all budgets that it is under, and what it has used is counted at its end. Whatever workers die
  * or wait for each other, what is used and set aside never passes a limit.
  */
-import { toAppError, type Clock, type Log } from '../base/base.ts';
+import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Queryable } from '../database/database.ts';
 import { batchedTransactions } from './batched-transactions.ts';
 import { databaseTime } from './breaker-queries.ts';
@@ -261,6 +261,11 @@ async function carryOut(
   const known = new Set(rows.map(({ name }) => name));
   const others = await transaction.query(queries.reservedOfOthers([...known], attemptIds));
   const own = await transaction.query(queries.reservationsOf(attemptIds));
+  const late = own.find(({ budget }) => !known.has(budget));
+  if (late !== undefined) {
+    // Reserved by another worker while the locks were waited for: of a budget that is not among them.
+    throw new AppError('database_retry', `budget ${late.budget} was not locked`);
+  }
   const reserved = new Map(others.map((row) => [row.budget, row]));
   const ledger = new Ledger(
     rows.map((row) => ledgerBudget(row, reserved.get(row.name))),

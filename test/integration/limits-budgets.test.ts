@@ -9,11 +9,15 @@ import {
   type ReserveAnswer,
   type ReserveRequest,
 } from '../../src/coordination/coordination.ts';
-import { forgetReservations, forgetUse } from '../../src/coordination/budget-queries.ts';
+import {
+  forgetReservations,
+  forgetUse,
+  lockBudgets,
+} from '../../src/coordination/budget-queries.ts';
 import { openDatabase, sql, type Database } from '../../src/database/database.ts';
 import { startProgram } from '../support/cli.ts';
 import { openStore, type TestStore } from '../support/coordination.ts';
-import { drivers, recordedLog, silentLog, unavailable } from '../support/databases.ts';
+import { drivers, recordedLog, silentLog, unavailable, until } from '../support/databases.ts';
 import { freshDatabase } from '../support/postgres.ts';
 
 const open = (database: Database, log = silentLog): Budgets =>
@@ -274,6 +278,40 @@ for (const driver of drivers) {
       });
       await expect(budgets.use('team-a')).rejects.toMatchObject({ code: 'budget_not_found' });
     });
+
+    test.skipIf(driver === 'embedded')(
+      'are all locked, also those that a call came under while the locks were waited for',
+      async () => {
+        const late = open(await store.another());
+        const watch = await store.another();
+        const other = open(watch);
+        for (const name of ['held', 'full']) {
+          await budgets.set(name, { limits: { concurrency: 1 } }, 'ada');
+        }
+        const ended = ask(['full']);
+        let renewed: Promise<readonly unknown[]> | undefined;
+        await store.database.transaction(async (transaction) => {
+          await transaction.query(lockBudgets(['held'], []));
+          renewed = Promise.all([
+            late.renew([ended.attemptId], 60_000),
+            late.reserve(ask(['held'])),
+          ]);
+          await until(async () => {
+            const waiting = await watch.query(
+              sql<{ n: number }>`select count(*)::integer as n from pg_stat_activity
+                where datname = current_database() and wait_event_type = 'Lock'`,
+            );
+            return (waiting[0]?.n ?? 0) > 0;
+          });
+          await other.reserve(ended);
+          await other.release([ended.attemptId]);
+          await other.reserve(ask(['full']));
+        });
+        expect(await renewed).toEqual([0, { reserved: true }]);
+        expect(await budgets.get('full')).toMatchObject({ running: 1 });
+        await Promise.all([late.close(), other.close()]);
+      },
+    );
 
     test('hold whatever several workers do at the same time', async () => {
       const workers = [budgets];
