@@ -18,6 +18,7 @@ import {
 } from './coordination/coordination.ts';
 import { openWorkspaces } from './workspaces/workspaces.ts';
 import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
+import { createOutbound } from './outbound/outbound.ts';
 import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
 /** What one process can be: the bridge answers HTTP, the worker drives runs. */
@@ -106,7 +107,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     step('migrating');
     await migrate(database, { folder: join(root, 'migrations'), log, clock });
     step('loading agents');
+    const outbound = createOutbound({ allow: values.outboundAllow });
+    closers.push(() => outbound.close());
     const agents = await openRegistry({
+      outbound,
+      models: {
+        provider: values.modelProvider,
+        model: values.model,
+        baseUrl: values.modelBaseUrl,
+      },
       folders: agentFolders(config, root),
       database,
       packageRoot: root,

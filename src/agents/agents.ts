@@ -79,6 +79,31 @@ export interface Invocation {
   readonly budget?: { readonly microUsd?: number; readonly tokens?: number };
   /** Called with lines an agent reports while it works (its standard error), bounded. */
   readonly onProgress?: (text: string) => void;
+  /** Absent where it may call nobody. */
+  readonly delegate?: Delegate;
+}
+
+/** How an agent under way calls others, in the name of whoever started its run. */
+export interface Delegate {
+  /** Whom it may call: those its definition names, less those it works for itself. */
+  readonly agents: readonly AgentDefinition[];
+  /**
+   * Starts a run of its own, below the caller's, and waits for its result; once for an agent and an input,
+   * also when the caller's attempt is repeated. Throws `delegation_refused` and what the called agent failed with.
+   */
+  call(request: DelegatedCall): Promise<DelegatedAnswer>;
+}
+
+export interface DelegatedCall {
+  readonly agent: string;
+  readonly input: unknown;
+  /** Ends the waiting and cancels the run. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DelegatedAnswer {
+  readonly runId: string;
+  readonly output: unknown;
 }
 
 export interface InvocationResult {

@@ -1,4 +1,16 @@
 import { Type, type Static } from 'typebox';
+import {
+  anyMap,
+  flag,
+  listOrText,
+  name,
+  names,
+  oneOf,
+  program,
+  text,
+  variables,
+  wholeNumber,
+} from './schema-terms.ts';
 
 /**
  * The frontmatter of a definition as schemas. Each field's `description` ends the sentence
@@ -17,80 +29,6 @@ export const agentCategories = [
   'security',
   'specialized',
 ] as const;
-
-/** Names of agents and capabilities. A `:` would clash with Claude Code's plug-in names, a leading `-` with options. */
-const namePattern = '^[a-z0-9]+(-[a-z0-9]+)*$';
-const nameWords = 'lower-case letters, digits and single hyphens, at most 64 characters';
-const name = Type.String({ pattern: namePattern, maxLength: 64, description: nameWords });
-const names = (most: number) =>
-  Type.Array(name, {
-    uniqueItems: true,
-    maxItems: most,
-    description: `a list of at most ${most} different names (${nameWords})`,
-  });
-const oneOf = <const Words extends string[]>(words: readonly [...Words]) =>
-  Type.Enum(words, { description: `one of ${words.join(', ')}` });
-const text = (description: string) => Type.String({ minLength: 1, description });
-const wholeNumber = (minimum: number, maximum: number) =>
-  Type.Integer({ minimum, maximum, description: `a whole number from ${minimum} to ${maximum}` });
-const flag = Type.Boolean({ description: 'true or false' });
-const listOrText = Type.Union(
-  [Type.String(), Type.Array(Type.String({ minLength: 1 }), { maxItems: 500 })],
-  { description: 'a list of names, or one text with commas between them' },
-);
-const anyMap = Type.Record(Type.String(), Type.Unknown(), { description: 'a map' });
-
-/** Our own variables hold secrets and the data folder's place: no agent is given them. */
-const variable = Type.String({
-  pattern: '^(?![Cc][Ee][Nn][Tt][Uu][Rr][Ii][Aa]_)[A-Za-z_][A-Za-z0-9_]*$',
-  maxLength: 128,
-  description: 'the name of an environment variable, and none of CENTURIA_*',
-});
-const variables = Type.Array(variable, {
-  uniqueItems: true,
-  maxItems: 100,
-  description: 'a list of different names of environment variables, none of CENTURIA_*',
-});
-const commandArguments = Type.Array(Type.Union([Type.String(), Type.Number()]), {
-  maxItems: 1_000,
-  description: 'a list of texts, one an argument',
-});
-const program = Type.String({
-  pattern: '^(/.*[^/]|[^/\\-\\s][^/]*)$',
-  description: 'the name of a program, or its absolute path',
-});
-
-/** `centuria.runtime` of the kind `command`. */
-export const commandRuntimeSchema = Type.Object(
-  {
-    kind: Type.Literal('command', { description: 'command' }),
-    program: Type.Optional(program),
-    arguments: Type.Optional(commandArguments),
-    stdin: Type.Optional(oneOf(['none', 'json', 'text'])),
-    stdout: Type.Optional(oneOf(['json', 'text'])),
-    directory: Type.Optional(text('a folder')),
-    environment: Type.Optional(variables),
-    limits: Type.Optional(
-      Type.Object(
-        {
-          memoryMb: Type.Optional(wholeNumber(1, 1_048_576)),
-          outputMb: Type.Optional(wholeNumber(1, 1_024)),
-        },
-        { additionalProperties: false, description: 'a map' },
-      ),
-    ),
-    shell: Type.Optional(flag),
-    command: Type.Optional(text('the text of a shell command')),
-    check: Type.Optional(
-      Type.Object(
-        { arguments: commandArguments },
-        { additionalProperties: false, description: 'a map with the arguments of a check' },
-      ),
-    ),
-  },
-  { additionalProperties: false, description: 'a map with the field kind' },
-);
-export type CommandRuntimeSpec = Static<typeof commandRuntimeSchema>;
 
 export const runtimeKinds = ['command', 'http', 'mcp', 'a2a', 'model', 'claude-code'] as const;
 export const runtimeKind = oneOf(runtimeKinds);

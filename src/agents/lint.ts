@@ -1,12 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { suggest } from '../base/base.ts';
 import type { AgentDefinition, Problem } from './agents.ts';
-import type { CommandRuntimeSpec } from './definition-schema.ts';
+import type { CommandRuntimeSpec } from './runtimes/command-spec.ts';
 import { offsetAt, type Path } from './fields.ts';
 import { definitionFiles, fileProblem } from './folders.ts';
 import { readFrontmatter } from './frontmatter.ts';
 import { parseAgent } from './parse.ts';
-import { missingOf } from './runtime-command.ts';
+import { missingOf } from './runtimes/command.ts';
 
 export interface LintOptions {
   readonly packageRoot: string;

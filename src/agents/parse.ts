@@ -1,21 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Value } from 'typebox/value';
 import { isMap } from 'yaml';
-import { references, suggest, toAppError } from '../base/base.ts';
+import { suggest } from '../base/base.ts';
 import type { AgentDefinition, Problem, RuntimeSpec, VerifySpec } from './agents.ts';
-import {
-  commandRuntimeSchema,
-  frontmatterSchema,
-  runtimeKind,
-  runtimeKinds,
-  verifySchema,
-  type CommandRuntimeSpec,
-} from './definition-schema.ts';
+import { frontmatterSchema, runtimeKind, runtimeKinds, verifySchema } from './definition-schema.ts';
 import {
   checkFields,
   checkValue,
   complain,
-  named,
   offsetAt,
   resolve,
   show,
@@ -24,6 +16,7 @@ import {
 } from './fields.ts';
 import { decodeSource, readFrontmatter, type Frontmatter } from './frontmatter.ts';
 import { schemaProblem } from './json-schema.ts';
+import { runtimeSpecs } from './runtime-specs.ts';
 
 export interface ParsedAgent {
   /** Absent when one of the problems is an error. */
@@ -132,51 +125,10 @@ function checkRuntime(front: Frontmatter): void {
     return;
   }
   checkValue(front, runtimeKind, [...path, 'kind'], kind);
-  if (kind !== 'command') return;
-  checkFields(front, commandRuntimeSchema, path, 'error');
-  if (Value.Check(commandRuntimeSchema, runtime)) checkCommand(front, runtime, path);
-}
-
-function checkCommand(front: Frontmatter, spec: CommandRuntimeSpec, path: Path): void {
-  const error = (field: string, message: string, suggestion?: string) =>
-    front.report('error', offsetAt(front, [...path, field]), message, suggestion);
-  if (spec.shell === true) {
-    if (spec.command === undefined) error('shell', 'a shell runtime needs the field command');
-    if (spec.program !== undefined) error('program', 'a shell runtime has no program');
-    if (spec.command?.includes('${input') === true || spec.command?.includes('${attempt')) {
-      const message = 'command must not hold expressions: a value could become shell code';
-      error('command', message, 'Pass them in arguments; they are "$1", "$2" ….');
-    }
-  } else {
-    if (spec.program === undefined) {
-      front.report('error', offsetAt(front, path), `${named([...path, 'program'])} is missing`);
-    }
-    if (spec.command !== undefined) {
-      error('command', 'command needs shell: true', 'Use program and arguments.');
-    }
-  }
-  spec.arguments?.forEach((argument, index) =>
-    checkExpressions(front, argument, [...path, 'arguments', index]),
-  );
-  checkExpressions(front, spec.directory, [...path, 'directory']);
-}
-
-/** What a template of a command may name. */
-const scopeNames = ['input', 'attempt'];
-
-function checkExpressions(front: Frontmatter, template: unknown, path: Path): void {
-  try {
-    for (const expression of references(template)) {
-      const [first = ''] = expression.split('.');
-      if (scopeNames.includes(first)) continue;
-      const near = suggest(first, scopeNames);
-      const message = `holds \${${expression}}: expressions begin with input or attempt`;
-      complain(front, path, message, near && `Did you mean ${near}?`);
-    }
-  } catch (thrown) {
-    const error = toAppError(thrown);
-    complain(front, path, `holds a wrong expression: ${error.message}`, error.remedy);
-  }
+  const spec = Value.Check(runtimeKind, kind) ? runtimeSpecs[kind] : undefined;
+  if (spec === undefined) return;
+  checkFields(front, spec.schema, path, 'error');
+  if (Value.Check(spec.schema, runtime)) spec.check?.(front, runtime, path);
 }
 
 function checkVerify(front: Frontmatter): void {

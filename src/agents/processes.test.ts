@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseStat, runningOf, runsIn, sendSignal, type ProcessStat } from './processes.ts';
-import { membersOf } from './resource-sampler.ts';
+import { membersOf } from './runtimes/resource-sampler.ts';
 
 test('a process is read even when its name looks like more fields', () => {
   const line =

@@ -7,6 +7,7 @@ import {
   type Log,
 } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import { createOutbound, type Outbound } from '../outbound/outbound.ts';
 import type {
   AgentDefinition,
   AgentRegistry,
@@ -19,8 +20,8 @@ import { openHealthMonitor } from './health-monitor.ts';
 import { parseAgent } from './parse.ts';
 import { reapAttempts } from './processes.ts';
 import { insertDefinitions, selectDefinition } from './queries.ts';
-import { createCommandRuntime } from './runtime-command.ts';
-import type { CheckResult, Runtime } from './runtime.ts';
+import type { CheckResult, ModelDefaults } from './runtime.ts';
+import { openRuntimes } from './runtime-kinds.ts';
 import { checkInput, verifyOutput } from './verify.ts';
 import { watchFolders } from './watch.ts';
 
@@ -36,6 +37,10 @@ export interface RegistryOptions {
   readonly watch: boolean;
   /** What requirements are looked up in and agents get some of; this process's own unless given. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** One that reaches public addresses only unless given. */
+  readonly outbound?: Outbound;
+  /** Anthropic's unless given. */
+  readonly models?: ModelDefaults;
 }
 
 type ChangeListener = Parameters<AgentRegistry['onChange']>[0];
@@ -44,12 +49,15 @@ type ChangeListener = Parameters<AgentRegistry['onChange']>[0];
 export async function openRegistry(options: RegistryOptions): Promise<AgentRegistry> {
   const { database, log, clock } = options;
   const environment = options.environment ?? process.env;
-  const command = await createCommandRuntime({
+  const outbound = options.outbound ?? createOutbound({ allow: [] });
+  const runtimes = await openRuntimes({
     packageRoot: options.packageRoot,
     environment,
     clock,
+    log,
+    outbound,
+    models: options.models ?? { provider: 'anthropic', model: '', baseUrl: '' },
   });
-  const runtimes: Readonly<Record<string, Runtime>> = { command };
   const listeners = new Set<ChangeListener>();
   const lastErrors = new Map<string, ErrorRecord>();
   const running = new Set<Promise<unknown>>();
@@ -134,7 +142,8 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
     checkInput(agent, invocation.input);
     const signal = AbortSignal.any([invocation.signal, closing.signal]);
     await assertReady(agent, signal);
-    const runtime = runtimes[agent.runtime?.kind ?? ''];
+    const kind = agent.runtime?.kind;
+    const runtime = kind === undefined ? undefined : runtimes[kind];
     if (runtime === undefined) throw new AppError('internal', `agent ${agent.name} has no runtime`);
     try {
       const result = await runtime.run({ ...invocation, signal });
@@ -201,6 +210,8 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
       closing.abort(closed());
       await watcher?.close();
       await Promise.allSettled([...running, reloading, monitor.close()]);
+      await Promise.allSettled(Object.values(runtimes).map((runtime) => runtime.close?.()));
+      if (options.outbound === undefined) await outbound.close();
       listeners.clear();
     },
   };

@@ -15,6 +15,8 @@ interface Setting<Schema extends TSchema> {
   readonly default: Static<Schema>;
   /** Shown as `[set]` wherever settings are printed. */
   readonly secret?: true;
+  /** Of a list in the environment; a colon unless given. */
+  readonly separator?: string;
 }
 
 const setting = <Schema extends TSchema>(row: Setting<Schema>): Setting<Schema> => row;
@@ -73,6 +75,35 @@ export const settings = {
     description:
       'Folders of workflows beside the shipped ones, colon-separated in the environment.',
     default: [],
+  }),
+  outboundAllow: setting({
+    schema: folders,
+    env: 'CENTURIA_OUTBOUND_ALLOW',
+    description:
+      'What agents may reach although its address is private: hosts, host:port, addresses, networks; comma-separated in the environment.',
+    default: [],
+    separator: ',',
+  }),
+  modelProvider: setting({
+    schema: Type.Union([Type.Literal('anthropic'), Type.Literal('openai-compatible')]),
+    env: 'CENTURIA_MODEL_PROVIDER',
+    description:
+      'Where agents with the runtime model are answered unless they say: anthropic or openai-compatible.',
+    default: 'anthropic',
+  }),
+  model: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_MODEL',
+    description:
+      'The id of the model that answers for the aliases of definitions. Empty: the provider’s own for each alias.',
+    default: '',
+  }),
+  modelBaseUrl: setting({
+    schema: Type.String({ pattern: '^$|^https?://[^/?#@]+' }),
+    env: 'CENTURIA_MODEL_BASE_URL',
+    description:
+      'Address of the provider’s API, such as http://localhost:11434/v1 for a local one. Empty: the provider’s own.',
+    default: '',
   }),
   publicUrl: setting({
     schema: Type.String({ pattern: '^$|^https?://[^/?#@]+/*$' }),
@@ -333,9 +364,14 @@ function fromEnvironment(name: SettingName, { env, cwd }: ConfigSources): Found 
 
 /** Text from a flag or a variable, as the setting's schema wants it. */
 function fromText(name: SettingName, text: string): unknown {
-  const { schema } = settings[name];
+  const { schema, separator = ':' }: Setting<TSchema> = settings[name];
   if (Type.IsInteger(schema)) return /^-?\d+$/.test(text) ? Number(text) : text;
-  if (Type.IsArray(schema)) return text.split(':').filter((part) => part !== '');
+  if (Type.IsArray(schema)) {
+    return text
+      .split(separator)
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  }
   return text;
 }
 

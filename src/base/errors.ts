@@ -144,6 +144,12 @@ export const errorCodes = {
     title: 'The memory passed its limit',
   },
 
+  outbound_refused: {
+    status: 403,
+    exit: 3,
+    retryable: false,
+    title: 'An address that must not be reached',
+  },
   agent_busy: {
     status: 429,
     exit: 6,

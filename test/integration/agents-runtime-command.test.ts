@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parseAgent, type Invocation } from '../../src/agents/agents.ts';
 import { processesOf } from '../../src/agents/processes.ts';
-import { createCommandRuntime } from '../../src/agents/runtime-command.ts';
+import { createCommandRuntime } from '../../src/agents/runtimes/command.ts';
 import type { Runtime } from '../../src/agents/runtime.ts';
 import { AppError, newId, systemClock, toAppError } from '../../src/base/base.ts';
 import { testFolder } from '../support/processes.ts';

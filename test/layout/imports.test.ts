@@ -6,7 +6,7 @@ import { parts, root, sources, type Import, type Source } from './tree.ts';
 /** A part may import what stands in a row above its own, and nothing beside it. */
 const layers: readonly (readonly string[])[] = [
   ['base'],
-  ['database', 'wire'],
+  ['database', 'wire', 'outbound'],
   ['identity', 'trust', 'audit'],
   ['agents', 'workspaces', 'learning', 'hardware'],
   ['coordination', 'monitoring', 'recovery', 'ext'],

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { parse, type ParseError } from 'jsonc-parser';
-import { AppError, redact } from '../base/base.ts';
+import { AppError, redact } from '../../base/base.ts';
 import type { ChildEnd } from './child.ts';
 
 /** What a message about a command needs to know of it. */

@@ -1,4 +1,4 @@
-import { redact, type Clock } from '../base/base.ts';
+import { redact, type Clock } from '../../base/base.ts';
 
 const perSecond = 10;
 const burst = 20;

@@ -1,4 +1,4 @@
-import { readProcesses, type ProcessStat, type ProcUnits } from './processes.ts';
+import { readProcesses, type ProcessStat, type ProcUnits } from '../processes.ts';
 
 /** What the processes of one attempt use together at one moment. */
 export interface Sample {

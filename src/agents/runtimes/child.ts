@@ -3,9 +3,9 @@ import { StringDecoder } from 'node:string_decoder';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Clock } from '../base/base.ts';
+import type { Clock } from '../../base/base.ts';
 import { createProgress } from './progress.ts';
-import { reapAttempts, runningOf, runsIn, sendSignal } from './processes.ts';
+import { reapAttempts, runningOf, runsIn, sendSignal } from '../processes.ts';
 import type { ResourceSampler } from './resource-sampler.ts';
 
 /** One program to run for one attempt. */

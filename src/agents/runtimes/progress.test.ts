@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../base/base.ts';
+import { systemClock } from '../../base/base.ts';
 import { createProgress } from './progress.ts';
 
 /** A clock that stands still, so that no token comes back. */

@@ -2,23 +2,19 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { delimiter, isAbsolute } from 'node:path';
 import { promisify } from 'node:util';
-import { AppError, expand, newId, toAppError, type Clock } from '../base/base.ts';
-import type { AgentDefinition, Invocation, InvocationResult } from './agents.ts';
-import { AgentFailure } from './failure.ts';
+import { AppError, expand, newId, toAppError } from '../../base/base.ts';
+import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
+import { AgentFailure } from '../failure.ts';
 import { runChild, type ChildTools } from './child.ts';
 import { endError, readOutput, startError, type CommandContext } from './command-errors.ts';
-import type { CommandRuntimeSpec, Verify } from './definition-schema.ts';
-import { attemptVariable, readProcUnits } from './processes.ts';
-import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from './programs.ts';
+import type { Verify } from '../definition-schema.ts';
+import type { CommandRuntimeSpec } from './command-spec.ts';
+import { attemptVariable, readProcUnits } from '../processes.ts';
+import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from '../programs.ts';
 import { createResourceSampler } from './resource-sampler.ts';
-import type { CheckResult, Runtime } from './runtime.ts';
+import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
-export interface CommandRuntimeOptions {
-  readonly packageRoot: string;
-  /** The variables that agents may be given some of. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-}
+export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock'>;
 
 const defaultMemoryMb = 2_048;
 const defaultOutputMb = 8;
@@ -45,7 +41,7 @@ const passedAlways = [
  * over all processes of the attempt; where the system has no /proc it is not enforced, and neither
  * memory nor processor time is reported.
  */
-export async function createCommandRuntime(options: CommandRuntimeOptions): Promise<Runtime> {
+export async function createCommandRuntime(options: CommandTools): Promise<Runtime> {
   const places: ProgramPlaces = {
     packageRoot: options.packageRoot,
     path: options.environment['PATH'],

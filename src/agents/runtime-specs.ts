@@ -1,0 +1,7 @@
+import { commandSpec } from './runtimes/command-spec.ts';
+import type { RuntimeKind, RuntimeSpecKind } from './runtime.ts';
+
+/** What `centuria.runtime` looks like, by its kind. */
+export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>>> = {
+  command: commandSpec,
+};

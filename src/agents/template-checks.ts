@@ -1,0 +1,31 @@
+import { references, suggest, toAppError } from '../base/base.ts';
+import { complain, type Path } from './fields.ts';
+import type { Frontmatter } from './frontmatter.ts';
+
+/** What a template of a runtime may name. */
+const scopeNames = ['input', 'attempt'] as const;
+
+/**
+ * Complains of expressions in a template that are malformed or begin with none of the names; `more`
+ * are names beside `input` and `attempt`.
+ */
+export function checkTemplate(
+  front: Frontmatter,
+  template: unknown,
+  path: Path,
+  more: readonly string[] = [],
+): void {
+  const known = [...scopeNames, ...more];
+  try {
+    for (const expression of references(template)) {
+      const [first = ''] = expression.split('.');
+      if (known.includes(first)) continue;
+      const near = suggest(first, known);
+      const message = `holds \${${expression}}: expressions begin with ${known.join(' or ')}`;
+      complain(front, path, message, near && `Did you mean ${near}?`);
+    }
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    complain(front, path, `holds a wrong expression: ${error.message}`, error.remedy);
+  }
+}
