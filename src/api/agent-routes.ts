@@ -6,12 +6,15 @@ import { mayRead, namedInPath } from './callers.ts';
 import type { Http } from './http.ts';
 import type { RouteParts } from './parts.ts';
 import { leftSignal } from './left.ts';
+import { asker, mayCall } from './run-access.ts';
+import { runSummarySchema } from './run-schemas.ts';
 import {
   agentDetailSchema,
   agentListSchema,
   agentProblemsSchema,
   invocationResultSchema,
   invokeSchema,
+  startAgentRunSchema,
   type InvocationAnswer,
 } from './schemas.ts';
 import { idempotencyHeader, nameParam } from './parameters.ts';
@@ -80,6 +83,38 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   );
 
   invokeRoute(app, parts);
+  runRoute(app, parts);
+}
+
+function runRoute(app: Http, { agents, coordination }: RouteParts): void {
+  app.post(
+    '/api/v1/agents/:name/runs',
+    {
+      config: { action: 'agents.execute', resource: namedInPath },
+      schema: {
+        tags: ['agents'],
+        operationId: 'startAgentRun',
+        summary: 'Starts a run of one agent, which goes on when whoever asked for it has left.',
+        params: nameParam,
+        headers: idempotencyHeader,
+        body: startAgentRunSchema,
+        response: answers({ 201: runSummarySchema }),
+      },
+    },
+    async (request, reply) => {
+      const { input, priority } = request.body;
+      const idempotencyKey = request.headers['idempotency-key'];
+      const run = await coordination.startAgent({
+        name: agentNamed(agents, request.params.name).name,
+        input: input ?? null,
+        ...(priority === undefined ? {} : { priority }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        startedBy: asker(request),
+        mayCall: mayCall(request),
+      });
+      return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
+    },
+  );
 }
 
 function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): void {

@@ -93,12 +93,23 @@ function registerInvoke(group: Command, context: CliContext): void {
       .argument('<agent>', 'Its name.')
       .option('--input <name=value>', 'An input; name:=JSON for other types. May repeat.', collect)
       .option('--input-json <file>', 'Inputs as one JSON object; - reads standard input.')
-      .option('--timeout <seconds>', 'At most so long, 1 to 3600.', wholeNumber(1, 3_600)),
-    [['On this repository', 'centuria agent invoke git-history --input repo="$PWD"']],
+      .option('--timeout <seconds>', 'At most so long, 1 to 3600.', wholeNumber(1, 3_600))
+      .option('--detach', 'Start it as a run of its own, print its id and do not wait.'),
+    [
+      ['On this repository', 'centuria agent invoke git-history --input repo="$PWD"'],
+      ['To look at it later', 'centuria agent invoke sbom --input repo="$PWD" --detach'],
+    ],
   ).action(
-    async (name: string, options: { input?: string[]; inputJson?: string; timeout?: number }) => {
+    async (
+      name: string,
+      options: { input?: string[]; inputJson?: string; timeout?: number; detach?: true },
+    ) => {
       const client = connect(context);
       const input = await readInputs(options, undefined, context);
+      if (options.detach === true) {
+        printDocument(context, await client.startAgentRun(name, { input }), ({ id }) => id);
+        return;
+      }
       const left = new AbortController();
       const leave = (): void =>
         left.abort(new AppError('cancelled', `${name} was ended by Ctrl-C`));
