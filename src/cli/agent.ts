@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { AgentDefinition, AgentDiff } from '../agents/agents.ts';
 import type { AgentDetail, AgentList } from '../api/api.ts';
 import { AppError } from '../base/base.ts';
+import { attemptDoor, callFromAttempt } from '../client/client.ts';
 import { registerAgentLint } from './agent-lint.ts';
 import { connect } from './connection.ts';
 import type { CliContext, Colours } from './context.ts';
@@ -89,7 +90,9 @@ function registerInvoke(group: Command, context: CliContext): void {
   addExamples(
     group
       .command('invoke')
-      .description('Call an agent once and print what it gives back. Ctrl-C ends it.')
+      .description(
+        'Call an agent once and print what it gives back. Ctrl-C ends it. Within an agent: as its call.',
+      )
       .argument('<agent>', 'Its name.')
       .option('--input <name=value>', 'An input; name:=JSON for other types. May repeat.', collect)
       .option('--input-json <file>', 'Inputs as one JSON object; - reads standard input.')
@@ -104,8 +107,13 @@ function registerInvoke(group: Command, context: CliContext): void {
       name: string,
       options: { input?: string[]; inputJson?: string; timeout?: number; detach?: true },
     ) => {
-      const client = connect(context);
       const input = await readInputs(options, undefined, context);
+      const door = attemptDoor(context.env);
+      if (door !== undefined) {
+        printDocument(context, await callFromAttempt(door, { agent: name, input }), asText);
+        return;
+      }
+      const client = connect(context);
       if (options.detach === true) {
         printDocument(context, await client.startAgentRun(name, { input }), ({ id }) => id);
         return;
@@ -120,15 +128,17 @@ function registerInvoke(group: Command, context: CliContext): void {
           { input, ...(options.timeout === undefined ? {} : { timeoutSeconds: options.timeout }) },
           { signal: left.signal },
         );
-        printDocument(context, answer, ({ output }) =>
-          typeof output === 'string' ? output : JSON.stringify(output, undefined, 2),
-        );
+        printDocument(context, answer, asText);
         note(context, `${name} took ${formatDuration(answer.usage.wallMs)}`);
       } finally {
         process.off('SIGINT', leave);
       }
     },
   );
+}
+
+function asText({ output }: { readonly output: unknown }): string {
+  return typeof output === 'string' ? output : JSON.stringify(output, undefined, 2);
 }
 
 function registerProblems(group: Command, context: CliContext): void {

@@ -38,6 +38,12 @@ export {
   type DeviceLogin,
   type LoginTokens,
 } from './device-login.ts';
+export {
+  attemptDoor,
+  callFromAttempt,
+  type AttemptAnswer,
+  type AttemptDoor,
+} from './attempt-calls.ts';
 export type ClientOptions = TransportOptions;
 
 /**

@@ -14,7 +14,7 @@ import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } fro
 import { createResourceSampler } from './resource-sampler.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
-export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock'>;
+export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock' | 'callDoor'>;
 
 const defaultMemoryMb = 2_048;
 const defaultOutputMb = 8;
@@ -75,16 +75,17 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
       outputMb: spec.limits?.outputMb ?? defaultOutputMb,
       goodExit: (agent.verify as Verify | undefined)?.exit ?? 0,
     };
+    const admission = invocation.delegate && (await options.callDoor.admit(invocation.delegate));
     const end = await start(program, {
       arguments: argumentsOf(spec.arguments ?? [], scope),
       directory,
-      environment: environmentOf(agent, spec, invocation),
+      environment: { ...environmentOf(agent, spec, invocation), ...admission?.environment },
       input: inputOf(spec, invocation.input),
       attemptId: invocation.attemptId,
       context,
       signal,
       onLine: invocation.onProgress,
-    });
+    }).finally(() => admission?.end());
     const error = endError(end, context);
     if (error !== undefined) {
       // Who cancels says why; that is worth more than our own word for it.
