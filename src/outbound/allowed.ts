@@ -16,7 +16,8 @@ export function parseAllowed(text: string): Allowed {
       text.trim(),
     );
   const [, address = '', bits, portAfterBracket, portAfterDigits] = network ?? [];
-  if (ipaddr.isValid(address) && address.split('.').length !== 2) {
+  // Shorter forms are read in several ways: 10.1 is 10.0.0.1 for some and 10.1.0.0 for others.
+  if (ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address)) {
     const parsed = ipaddr.parse(address);
     const most = parsed.kind() === 'ipv4' ? 32 : 128;
     const length = bits === undefined ? most : Number(bits.slice(1));

@@ -3,7 +3,18 @@ import { AppError } from '../base/base.ts';
 
 /** The same answer, whose body ends with `agent_output_too_large` once it has brought more than `maxBytes`. */
 export function boundedBody(response: DialResponse, maxBytes: number, who: string): Response {
-  const { status, statusText } = response;
+  const { status } = response;
+  if (status < 200 || status > 599) {
+    void response.body?.cancel();
+    throw new AppError(
+      'agent_failed',
+      `${who}: the answer has the status ${status}, which is none`,
+      {
+        details: { status },
+        retryable: false,
+      },
+    );
+  }
   const headers = new Headers([...response.headers]);
   const body = response.body as ReadableStream<Uint8Array> | null;
   let seen = 0;
@@ -16,8 +27,8 @@ export function boundedBody(response: DialResponse, maxBytes: number, who: strin
       },
     }),
   );
-  const isEmpty = [101, 204, 205, 304].includes(status);
-  const bounded = new Response(isEmpty ? null : (counted ?? null), { status, statusText, headers });
+  const isEmpty = [204, 205, 304].includes(status);
+  const bounded = new Response(isEmpty ? null : (counted ?? null), { status, headers });
   // A response that somebody made has no address of its own; libraries resolve links against it.
   Object.defineProperty(bounded, 'url', { value: response.url });
   return bounded;

@@ -2,17 +2,23 @@
  * The way out to the network: whatever is dialled for an agent is dialled here. Public addresses may be
  * reached; private ones only where somebody has said so; those that hand out a machine's credentials never.
  */
-import { Agent, fetch as dial, type RequestInit as DialInit } from 'undici';
-import { AppError, toAppError } from '../base/base.ts';
-import { assertReachable, guardedLookup } from './addresses.ts';
+import { Agent, buildConnector, fetch as dial, type RequestInit as DialInit } from 'undici';
+import type { Dispatcher } from 'undici';
+import { assertReachable, guardedLookup, type Rules } from './addresses.ts';
+import { parseAllowed } from './allowed.ts';
 import { boundedBody } from './bounded-body.ts';
-import { parseAllowed, type Allowed } from './allowed.ts';
+import { outboundFailure, ownError } from './failure.ts';
+import { probe } from './probe.ts';
+import { redirected, redirectTarget, refused } from './redirects.ts';
 
 export { parseAllowed, type Allowed } from './allowed.ts';
+export { outboundFailure } from './failure.ts';
 
 export interface Outbound {
   /** A `fetch` for one agent. It throws `outbound_refused` and `agent_output_too_large`, as the cause where `fetch` wraps it. */
   for(reach: Reach): typeof globalThis.fetch;
+  /** Connects and hangs up, without a request. Throws `outbound_refused`, or `agent_failed` with the reason. */
+  probe(url: URL, reach: Reach, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -21,10 +27,14 @@ export interface Reach {
   readonly who: string;
   /** What may be reached although it is private: `host`, `host:port`, an address or a network (`10.0.0.0/8`). */
   readonly allow: readonly string[];
-  /** Default 8 MiB, of one answer's body; a stream is cut when it has brought more. */
+  /** Reaches nothing else than `allow`, public or not: for addresses that come from a caller or a peer. Default false. */
+  readonly listedOnly?: boolean;
+  /** Default 8 MiB, of one answer's body after decompression; a stream is cut when it has brought more. */
   readonly maxBytes?: number;
   /** Default 3. */
   readonly maxRedirects?: number;
+  /** How long a peer may be silent before and within its answer. Default 300 s; 0: as long as the signal lets it. */
+  readonly maxSilenceMs?: number;
 }
 
 export interface OutboundOptions {
@@ -34,49 +44,56 @@ export interface OutboundOptions {
 
 const defaultMaxBytes = 8 * 1_048_576;
 const defaultMaxRedirects = 3;
+const defaultMaxSilenceMs = 300_000;
 const connectTimeoutMs = 10_000;
-/** Told to nobody but the host that they were meant for. */
-const secretHeaders = ['authorization', 'cookie', 'proxy-authorization', 'x-api-key'];
+/** One for each list of what may be reached; definitions come and go, and their connections with them. */
+const maxDispatchers = 256;
 
 /** Throws `config_invalid` for an entry of `allow` that is neither host, address nor network. */
 export function createOutbound(options: OutboundOptions): Outbound {
   const common = options.allow.map(parseAllowed);
   const dispatchers = new Map<string, Agent>();
 
-  function dispatcherOf(allowed: readonly Allowed[], port: number): Agent {
-    const key = JSON.stringify([allowed, port]);
+  function rulesOf({ allow, listedOnly = false }: Reach): Rules {
+    const own = allow.map(parseAllowed);
+    return { listedOnly, allowed: listedOnly ? own : [...common, ...own] };
+  }
+
+  /** Connections are shared only by those who may reach the same. */
+  function dispatcherOf(rules: Rules): Agent {
+    const key = JSON.stringify(rules);
     const known = dispatchers.get(key);
-    if (known !== undefined) return known;
-    const agent = new Agent({
-      connect: { lookup: guardedLookup(allowed, port), timeout: connectTimeoutMs },
-    });
+    // Taken out and put back, so that the first one is the one that was not used for the longest time.
+    dispatchers.delete(key);
+    const agent = known ?? new Agent({ connect: guardedConnector(rules) });
     dispatchers.set(key, agent);
+    const [oldest] = dispatchers;
+    if (dispatchers.size > maxDispatchers && oldest !== undefined) {
+      dispatchers.delete(oldest[0]);
+      void oldest[1].close();
+    }
     return agent;
   }
 
-  async function once(url: URL, init: DialInit, allowed: readonly Allowed[]) {
-    assertReachable(url, allowed);
-    const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-    return dial(url, { ...init, redirect: 'manual', dispatcher: dispatcherOf(allowed, port) });
-  }
-
   async function follow(url: URL, init: DialInit, reach: Reach): Promise<Response> {
-    const allowed = [...common, ...reach.allow.map(parseAllowed)];
-    const most = init.redirect === 'manual' ? 0 : (reach.maxRedirects ?? defaultMaxRedirects);
+    const rules = rulesOf(reach);
+    const dispatcher = patient(dispatcherOf(rules), reach.maxSilenceMs ?? defaultMaxSilenceMs);
+    const most = init.redirect === 'error' ? 0 : (reach.maxRedirects ?? defaultMaxRedirects);
     let at = url;
     let asked = init;
     for (let hop = 0; ; hop += 1) {
-      const response = await once(at, asked, allowed);
-      const target = response.headers.get('location');
-      const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && target !== null;
-      if (!isRedirect || init.redirect === 'manual') {
+      assertReachable(at, rules);
+      const response = await dial(at, { ...asked, redirect: 'manual', dispatcher });
+      const isFinal = init.redirect === 'manual';
+      const { status, headers } = response;
+      const target = isFinal ? undefined : redirectTarget(status, headers.get('location'), at);
+      if (target === undefined) {
         return boundedBody(response, reach.maxBytes ?? defaultMaxBytes, reach.who);
       }
       await response.body?.cancel();
       if (hop >= most) throw refused(at, `it redirects more than ${most} times`);
-      const next = new URL(target, at);
-      asked = redirected(asked, response.status, at.origin === next.origin);
-      at = next;
+      asked = redirected(asked, status, at, target);
+      at = target;
     }
   }
 
@@ -92,57 +109,43 @@ export function createOutbound(options: OutboundOptions): Outbound {
         throw ownError(thrown) ?? thrown;
       }
     },
+    async probe(url, reach, signal) {
+      try {
+        await probe(url, rulesOf(reach), signal);
+      } catch (thrown) {
+        throw outboundFailure(thrown, url);
+      }
+    },
     async close() {
       await Promise.all([...dispatchers.values()].map((agent) => agent.destroy()));
     },
   };
 }
 
+/** Made for each connection, since what may be reached depends on its port. */
+function guardedConnector(rules: Rules): buildConnector.connector {
+  return (options, callback) => {
+    const port = Number(options.port) || (options.protocol === 'https:' ? 443 : 80);
+    const connect = buildConnector({
+      lookup: guardedLookup(rules, port),
+      timeout: connectTimeoutMs,
+    });
+    connect(options, callback);
+  };
+}
+
+/** The limits of a connection's silence, for one request. */
+function patient(agent: Agent, silenceMs: number): Dispatcher {
+  return agent.compose(
+    (dispatch) => (options, handler) =>
+      dispatch({ ...options, headersTimeout: silenceMs, bodyTimeout: silenceMs }, handler),
+  );
+}
+
 /** A request made elsewhere, as the fields of one: libraries hand over either. */
 async function partsOf(request: Request | undefined): Promise<RequestInit> {
   if (request === undefined) return {};
-  const { method, headers, signal } = request;
+  const { method, headers, signal, redirect } = request;
   const body = request.body === null ? undefined : await request.arrayBuffer();
-  return { method, headers, signal, ...(body === undefined ? {} : { body }) };
-}
-
-/** As browsers do it: what was posted is asked for after 301, 302 and 303, and secrets stay with their origin. */
-function redirected(init: DialInit, status: number, sameOrigin: boolean): DialInit {
-  const headers = new Headers(init.headers as ConstructorParameters<typeof Headers>[0]);
-  if (!sameOrigin) for (const name of secretHeaders) headers.delete(name);
-  const keeps = status === 307 || status === 308 || init.method === 'GET' || init.method === 'HEAD';
-  if (keeps) return { ...init, headers: [...headers] };
-  const { body: _body, ...rest } = init;
-  for (const name of ['content-type', 'content-length']) headers.delete(name);
-  return { ...rest, method: 'GET', headers: [...headers] };
-}
-
-/** `fetch` wraps what its connection throws. */
-function ownError(thrown: unknown): AppError | undefined {
-  for (let error = thrown; error instanceof Error; error = error.cause) {
-    if (error instanceof AppError) return error;
-  }
-  return undefined;
-}
-
-function refused(url: URL, why: string): AppError {
-  return new AppError('outbound_refused', `${url.origin} is not asked: ${why}`, {
-    details: { origin: url.origin },
-  });
-}
-
-/** Why a call failed that reached nobody: for people, without addresses that were not asked for. */
-export function outboundFailure(thrown: unknown, url: URL): AppError {
-  const own = ownError(thrown);
-  if (own !== undefined) return own;
-  const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
-  const error = toAppError(thrown);
-  if (error.code === 'cancelled' || error.code === 'timeout') return error;
-  const why = code ?? (cause instanceof Error ? cause.message : String(cause));
-  return new AppError('agent_failed', `${url.origin} can not be reached: ${why}`, {
-    details: { origin: url.origin },
-    retryable: true,
-    cause: thrown,
-  });
+  return { method, headers, signal, redirect, ...(body === undefined ? {} : { body }) };
 }

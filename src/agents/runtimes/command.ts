@@ -11,6 +11,7 @@ import type { Verify } from '../definition-schema.ts';
 import type { CommandRuntimeSpec } from './command-spec.ts';
 import { attemptVariable, readProcUnits } from '../processes.ts';
 import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from '../programs.ts';
+import { invocationScope } from './invocation-scope.ts';
 import { createResourceSampler } from './resource-sampler.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
@@ -57,15 +58,7 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
     const { agent, signal } = invocation;
     throwIfCancelled(signal, agent.name);
     const spec = specOf(agent);
-    const scope = {
-      input: invocation.input,
-      attempt: {
-        id: invocation.attemptId,
-        key: invocation.idempotencyKey,
-        number: invocation.attempt ?? 1,
-        partial: invocation.partial ?? null,
-      },
-    };
+    const scope = invocationScope(invocation);
     const directory = await directoryOf(spec, scope);
     const program = await programOf(spec, agent, places);
     const context: CommandContext = {
