@@ -64,7 +64,7 @@ export function convertAgent(work: Work, options: ConvertOptions): Converted | u
 }
 
 /** The name that the file gives or has, which others may call it by. */
-export function readName({ fields, complain }: Work, file: string): string | undefined {
+function readName({ fields, complain }: Work, file: string): string | undefined {
   const field = fields.take('name');
   const given = textOf(field);
   const folded = given === undefined ? undefined : foldName(given);

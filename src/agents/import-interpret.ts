@@ -126,5 +126,12 @@ function keepAgent(
     const message = `${JSON.stringify(name)} is no name`;
     complaints.push({ file, ...place, severity: 'note', message, instead: folded });
   }
-  return definition === undefined ? undefined : { name: definition.name, text: kept };
+  if (definition === undefined) return undefined;
+  const { kind } = definition.runtime ?? {};
+  if (kind !== undefined) {
+    const message = `it says how it is run: by the runtime ${kind}`;
+    const instead = 'kept; look at it before the first call';
+    complaints.push({ file, line: 1, column: 1, severity: 'note', message, instead });
+  }
+  return { name: definition.name, text: kept };
 }

@@ -1,14 +1,6 @@
 /** Repairs of YAML that can have been meant in one way only; everything else is left as it is. */
 import { isDeepStrictEqual } from 'node:util';
-import {
-  LineCounter,
-  isAlias,
-  isScalar,
-  visit,
-  type Document,
-  type Pair,
-  type YAMLMap,
-} from 'yaml';
+import { LineCounter, isAlias, isScalar, visit, type Document, type Pair } from 'yaml';
 import { maxAliases, parseYaml } from './frontmatter.ts';
 
 /** One repair, at its place in the YAML that was given, lines and columns from 1. */
@@ -91,13 +83,12 @@ function repairTexts(source: string): Repaired | undefined {
     const document = parseYaml(yaml, lines);
     const faults = faultsOf(document);
     if (faults.length === 0) return { yaml, repairs };
+    if (repairs.length + faults.length > maxRepairs) return undefined;
     const edited = yaml.split('\n');
-    const done = faults
-      .slice(0, maxRepairs)
-      .flatMap((fault) => repairFault(fault, { yaml, lines, document, edited }) ?? []);
+    const work = { yaml, lines, document, edited };
+    const done = faults.flatMap((fault) => repairFault(fault, work) ?? []);
     if (done.length === 0) return undefined;
     repairs.push(...done);
-    if (repairs.length > maxRepairs) return undefined;
     yaml = edited.join('\n');
   }
   return undefined;
@@ -232,7 +223,7 @@ function quoteLines(lines: string[], first: number, last: number, column: number
 /** Of a field that stands twice the last counts, as PyYAML reads it; the others become comments. */
 function keepLast(offset: number, work: Work): Repair | undefined {
   const found = findDuplicate(offset, work.document);
-  if (found === undefined || found.map.flow === true) return undefined;
+  if (found === undefined) return undefined;
   const { earlier, key } = found;
   const start = isScalar(earlier.key) ? (earlier.key.range?.[0] ?? 0) : 0;
   const value = earlier.value as { range?: [number, number, number] | null } | null;
@@ -260,8 +251,8 @@ function keepLast(offset: number, work: Work): Repair | undefined {
 function findDuplicate(
   offset: number,
   document: Document.Parsed,
-): { map: YAMLMap; earlier: Pair; key: string } | undefined {
-  let found: { map: YAMLMap; earlier: Pair; key: string } | undefined;
+): { earlier: Pair; key: string } | undefined {
+  let found: { earlier: Pair; key: string } | undefined;
   visit(document, {
     Map(_key, map) {
       const index = map.items.findIndex(
@@ -271,7 +262,7 @@ function findDuplicate(
       if (!isScalar(later)) return;
       const same = ({ key }: Pair): boolean => isScalar(key) && key.value === later.value;
       const earlier = map.items.slice(0, index).findLast(same);
-      if (earlier !== undefined) found = { map, earlier, key: String(later.value) };
+      if (earlier !== undefined) found = { earlier, key: String(later.value) };
     },
   });
   return found;

@@ -95,8 +95,9 @@ describe('the fifty fixtures', () => {
       prompt: '# Architect\n\nYou are Architect.',
     });
     expect(readFileSync(join(to, 'docgen.md'), 'utf8')).toContain(
-      '    ```sh\n    make docs\n    ```',
+      '  example: |\n    ```sh\n    make docs\n    ```\n',
     );
+    expect(readFileSync(join(to, 'docgen.md'), 'utf8')).toMatch(/\n````yaml\n[^]*\n````\n$/);
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
