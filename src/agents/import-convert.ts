@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { show } from './fields.ts';
 import { formatAgent } from './format.ts';
-import { foldCategory, foldColour, foldName, type AgentNames } from './import-names.ts';
+import { foldCategory, foldColour, foldName, otherName, type AgentNames } from './import-names.ts';
 import { oneLine, readInvokes, readTools, readTriggers, type Work } from './import-lists.ts';
 import type { Field } from './import-source.ts';
 import { looksLikeModel, promptOf } from './parse.ts';
@@ -69,7 +69,7 @@ function readName({ fields, complain }: Work, file: string): string | undefined 
   const given = textOf(field);
   const folded = given === undefined ? undefined : foldName(given);
   if (field !== undefined && folded !== undefined) {
-    if (folded !== given) complain('note', field.path, `${show(given)} is no name`, folded);
+    if (folded !== given) complain('note', field.path, otherName(given), folded);
     return folded;
   }
   const fromFile = foldName(basename(file).replace(/\.md$/i, ''));

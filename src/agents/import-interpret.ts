@@ -9,7 +9,7 @@ import {
 import type { Problem } from './agents.ts';
 import { complainer, fromProblem, type ImportComplaint } from './import-complaint.ts';
 import { convertAgent, type ConvertOptions, type Converted } from './import-convert.ts';
-import { foldName } from './import-names.ts';
+import { foldName, otherName } from './import-names.ts';
 import { columnBefore, repairYaml } from './import-repair.ts';
 import { openFields, predecessorLevels } from './import-source.ts';
 import { parseAgent, promptOf } from './parse.ts';
@@ -123,7 +123,7 @@ function keepAgent(
   if (isRenamed && definition !== undefined) {
     const at = parseAgent(text, file).problems.find(({ message }) => message.startsWith('name '));
     const place = { line: at?.line ?? 1, column: at?.column ?? 1 };
-    const message = `${JSON.stringify(name)} is no name`;
+    const message = otherName(name);
     complaints.push({ file, ...place, severity: 'note', message, instead: folded });
   }
   if (definition === undefined) return undefined;

@@ -1,5 +1,6 @@
 /** Names, categories and colours of the predecessor as ours. */
 import { agentCategories } from './definition-schema.ts';
+import { show } from './fields.ts';
 import type { AgentCategory } from './agents.ts';
 
 const longestName = 64;
@@ -14,6 +15,11 @@ export function foldName(text: string): string | undefined {
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
   return name === '' || name.length > longestName ? undefined : name;
+}
+
+/** The complaint about a name that had to be folded. */
+export function otherName(given: unknown): string {
+  return `the name ${show(given)} has more than lower-case letters, digits and hyphens`;
 }
 
 /** What is left of a name without hyphens: `SECURITYAUDITOR` and `SecurityAuditor` are one agent. */
