@@ -4,8 +4,11 @@ import type { agentCategories } from './definition-schema.ts';
 
 export { agentCategories } from './definition-schema.ts';
 export { diffAgents, type AgentDiff } from './diff.ts';
+export { exportAgents, type ExportedAgent } from './export-agents.ts';
 export { AgentFailure, type FailureFacts } from './failure.ts';
 export { formatAgent } from './format.ts';
+export { importAgents, type ImportedFile, type ImportOptions } from './import-agents.ts';
+export type { ImportComplaint } from './import-complaint.ts';
 export { schemaProblem } from './json-schema.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
