@@ -91,8 +91,8 @@ export interface Delegate {
   /** Whom it may call: those its definition names, less those it works for itself. */
   readonly agents: readonly AgentDefinition[];
   /**
-   * Starts a run of its own, below the caller's, and waits for its result; once for an agent and an input,
-   * also when the caller's attempt is repeated. Throws `delegation_refused` and what the called agent failed with.
+   * Starts a run of its own, below the caller's, and waits for its result. A repeated attempt gets what
+   * the same call gave before. Throws `delegation_refused` and what the called agent failed with.
    */
   call(request: DelegatedCall): Promise<DelegatedAnswer>;
 }
