@@ -1,4 +1,5 @@
 import type { Runtime, RuntimeKind, RuntimeTools } from './runtime.ts';
+import { createA2aRuntime } from './runtimes/a2a.ts';
 import { createCommandRuntime } from './runtimes/command.ts';
 import { createHttpRuntime } from './runtimes/http.ts';
 
@@ -9,5 +10,6 @@ export async function openRuntimes(
   return {
     command: await createCommandRuntime(tools),
     http: createHttpRuntime(tools),
+    a2a: createA2aRuntime(tools),
   };
 }

@@ -1,3 +1,4 @@
+import { a2aSpec } from './runtimes/a2a-spec.ts';
 import { commandSpec } from './runtimes/command-spec.ts';
 import { httpSpec } from './runtimes/http-spec.ts';
 import type { RuntimeKind, RuntimeSpecKind } from './runtime.ts';
@@ -6,4 +7,5 @@ import type { RuntimeKind, RuntimeSpecKind } from './runtime.ts';
 export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>>> = {
   command: commandSpec,
   http: httpSpec,
+  a2a: a2aSpec,
 };

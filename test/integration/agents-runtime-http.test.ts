@@ -418,8 +418,14 @@ describe('limits', () => {
       response.write('so far');
     };
     const error = await failure(run({ answer: 'text' }, { timeoutMs: 300 }));
-    expect(error).toMatchObject({ code: 'timeout', partial: 'so far' });
+    expect(error).toMatchObject({ code: 'timeout' });
     await closed;
+  });
+
+  test('a text that is cut fails, and what had come of it is kept', async () => {
+    answer = stream(['so far'], 'text/plain', true);
+    const error = await failure(run({ answer: 'text' }));
+    expect(error).toMatchObject({ code: 'agent_failed', retryable: true, partial: 'so far' });
   });
 
   test('a cancelled call ends the request, before and during its answer', async () => {
