@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 f6d8c70eae1fee2a428118bb5ae7668ab986b184214c4c7d3d417d9acd7bdc44.
+-- Of sources with SHA-256 f889510749694837063ef53e14fb6282c825d09bbbb301af1d97ee44ea86ee17.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -554,12 +554,15 @@ create table runs (
   undo text,
   started_by text,
   forked_from uuid,
+  parent_run_id uuid,
+  parent_task text,
   constraint runs_pkey PRIMARY KEY (run_id),
   constraint runs_priority_check CHECK (((priority >= 1) AND (priority <= 100))),
   constraint runs_status_check CHECK ((status = ANY (ARRAY['created'::text, 'queued'::text, 'running'::text, 'paused'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text, 'recovering'::text]))),
   constraint runs_undo_check CHECK ((undo = ANY (ARRAY['requested'::text, 'undone'::text, 'failed'::text])))
 ) partition by RANGE (run_id);
 CREATE INDEX runs_by_fingerprint ON ONLY public.runs USING btree (fingerprint, finished_at DESC, run_id DESC) WHERE ((status = 'failed'::text) AND (fingerprint IS NOT NULL));
+CREATE INDEX runs_by_parent ON ONLY public.runs USING btree (parent_run_id, run_id) WHERE (parent_run_id IS NOT NULL);
 CREATE INDEX runs_by_status ON ONLY public.runs USING btree (status, run_id DESC);
 CREATE INDEX runs_by_workflow ON ONLY public.runs USING btree (workflow, run_id DESC);
 CREATE INDEX runs_due ON ONLY public.runs USING btree (wake_at) WHERE ((owner IS NULL) AND (finished_at IS NULL) AND (wake_at IS NOT NULL));

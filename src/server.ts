@@ -161,6 +161,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         database,
         coordination: part.runs,
         mayStart: (id, workflow) => whyNot(identity, id, workflow),
+        mayCall: async (id, agent) =>
+          (await identity.access.check(id, 'agents.execute', agent)).allowed,
         clock,
         log,
       });

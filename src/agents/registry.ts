@@ -15,6 +15,7 @@ import type {
   Invocation,
   InvocationResult,
 } from './agents.ts';
+import { createCallDoor } from './call-door.ts';
 import { noContents, readFolders, type AgentFolder, type FolderContents } from './folders.ts';
 import { openHealthMonitor } from './health-monitor.ts';
 import { parseAgent } from './parse.ts';
@@ -50,7 +51,9 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
   const { database, log, clock } = options;
   const environment = options.environment ?? process.env;
   const outbound = options.outbound ?? createOutbound({ allow: [] });
+  const callDoor = createCallDoor(log);
   const runtimes = await openRuntimes({
+    callDoor,
     packageRoot: options.packageRoot,
     environment,
     clock,
@@ -211,6 +214,7 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
       await watcher?.close();
       await Promise.allSettled([...running, reloading, monitor.close()]);
       await Promise.allSettled(Object.values(runtimes).map((runtime) => runtime.close?.()));
+      await callDoor.close();
       if (options.outbound === undefined) await outbound.close();
       listeners.clear();
     },

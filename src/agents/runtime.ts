@@ -2,6 +2,7 @@ import type { Type } from 'typebox';
 import type { Clock, Log } from '../base/base.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { AgentDefinition, Invocation, InvocationResult, RuntimeSpec } from './agents.ts';
+import type { CallDoor } from './call-door.ts';
 import type { Path } from './fields.ts';
 import type { Frontmatter } from './frontmatter.ts';
 
@@ -34,6 +35,8 @@ export interface RuntimeTools {
   /** The only way out to the network. */
   readonly outbound: Outbound;
   readonly models: ModelDefaults;
+  /** Where programs call other agents. */
+  readonly callDoor: CallDoor;
 }
 
 /** What a `model` runtime goes by where its definition does not say. */

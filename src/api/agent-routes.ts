@@ -3,16 +3,22 @@ import { AppError, newId, suggest, type Clock } from '../base/base.ts';
 import { answers } from './answers.ts';
 import { sendTagged } from './etag.ts';
 import { mayRead, namedInPath } from './callers.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Coordination } from '../coordination/coordination.ts';
 import type { Http } from './http.ts';
 import type { RouteParts } from './parts.ts';
 import { leftSignal } from './left.ts';
+import { asker, mayCall } from './run-access.ts';
+import { runSummarySchema } from './run-schemas.ts';
 import {
   agentDetailSchema,
   agentListSchema,
   agentProblemsSchema,
   invocationResultSchema,
   invokeSchema,
+  startAgentRunSchema,
   type InvocationAnswer,
+  type InvokeRequest,
 } from './schemas.ts';
 import { idempotencyHeader, nameParam } from './parameters.ts';
 
@@ -80,9 +86,42 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   );
 
   invokeRoute(app, parts);
+  runRoute(app, parts);
 }
 
-function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): void {
+function runRoute(app: Http, { agents, coordination }: RouteParts): void {
+  app.post(
+    '/api/v1/agents/:name/runs',
+    {
+      config: { action: 'agents.execute', resource: namedInPath },
+      schema: {
+        tags: ['agents'],
+        operationId: 'startAgentRun',
+        summary: 'Starts a run of one agent, which goes on when whoever asked for it has left.',
+        params: nameParam,
+        headers: idempotencyHeader,
+        body: startAgentRunSchema,
+        response: answers({ 201: runSummarySchema }),
+      },
+    },
+    async (request, reply) => {
+      const { input, priority } = request.body;
+      const idempotencyKey = request.headers['idempotency-key'];
+      const run = await coordination.startAgent({
+        name: agentNamed(agents, request.params.name).name,
+        input: input ?? null,
+        ...(priority === undefined ? {} : { priority }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        startedBy: asker(request),
+        mayCall: mayCall(request),
+      });
+      return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
+    },
+  );
+}
+
+function invokeRoute(app: Http, parts: RouteParts): void {
+  const { agents, clock, coordination, invocations } = parts;
   app.post(
     '/api/v1/agents/:name/invoke',
     {
@@ -100,6 +139,10 @@ function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): voi
     async (request, reply): Promise<InvocationAnswer> => {
       const agent = agentNamed(agents, request.params.name);
       const { input, timeoutSeconds } = request.body;
+      // What it calls are runs, and those hang below one.
+      if (agent.invokes.length > 0) {
+        return invocations.hold(() => invokeAsRun(request, reply, coordination, agent));
+      }
       const attemptId = newId(clock);
       const { output, usage } = await invocations.hold(() =>
         agents.invoke({
@@ -114,6 +157,42 @@ function invokeRoute(app: Http, { agents, clock, invocations }: RouteParts): voi
       return { agent: agent.name, attemptId, output: output ?? null, usage };
     },
   );
+}
+
+/** A run of the agent, waited for; it is cancelled when whoever asked leaves or the time is up. */
+async function invokeAsRun(
+  request: FastifyRequest<{ Body: InvokeRequest; Headers: { 'idempotency-key'?: string } }>,
+  reply: FastifyReply,
+  coordination: Coordination,
+  { name }: AgentDefinition,
+): Promise<InvocationAnswer> {
+  const { input, timeoutSeconds } = request.body;
+  const idempotencyKey = request.headers['idempotency-key'];
+  const { id } = await coordination.startAgent({
+    name,
+    input: input ?? null,
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    startedBy: asker(request),
+    mayCall: mayCall(request),
+  });
+  const left = leftSignal(reply.raw);
+  const signal =
+    timeoutSeconds === undefined
+      ? left
+      : AbortSignal.any([left, AbortSignal.timeout(timeoutSeconds * 1_000)]);
+  const run = await coordination.wait(id, signal).catch(async (error: unknown) => {
+    await coordination.cancel(id, { reason: 'whoever called it has left', by: asker(request) });
+    throw signal.reason ?? error;
+  });
+  if (run.status === 'completed') {
+    return { agent: name, attemptId: id, output: run.output ?? null, usage: run.spent };
+  }
+  const { code, message, details, retryable } = run.error ?? {
+    code: 'cancelled' as const,
+    message: `run ${id} was cancelled`,
+    retryable: false,
+  };
+  throw new AppError(code, message, { details: { ...details, runId: id }, retryable });
 }
 
 function agentRow(agents: AgentRegistry, agent: AgentDefinition, clock: Clock) {

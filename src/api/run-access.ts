@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { AppError, isId } from '../base/base.ts';
 import type { RunDetail } from '../coordination/coordination.ts';
-import type { Action, Caller } from '../identity/identity.ts';
+import { authorize, type Action, type Caller } from '../identity/identity.ts';
 import { assertMay, callerOf } from './callers.ts';
 import type { RouteParts } from './parts.ts';
 
@@ -25,6 +25,12 @@ export async function runFor(
 /** Who asks, as the log of a run names him. */
 export function asker(request: Pick<FastifyRequest, 'caller'>): string {
   return callerOf(request).access.username;
+}
+
+/** Whether the caller may call an agent: what the agents of his run may call, too. */
+export function mayCall(request: Pick<FastifyRequest, 'caller'>): (agent: string) => boolean {
+  const caller = callerOf(request);
+  return (agent) => authorize(caller, 'agents.execute', agent).allowed;
 }
 
 /** The id of a run in lower case; what can not be one names no run. */

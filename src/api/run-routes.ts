@@ -4,15 +4,17 @@ import { answers } from './answers.ts';
 import { assertAllowed } from '../identity/identity.ts';
 import { sendTagged } from './etag.ts';
 import { assertMay, callerOf, mayRead, namedInPath } from './callers.ts';
+import type { CalledRun } from '../coordination/coordination.ts';
 import type { Http } from './http.ts';
 import { cursorText, idempotencyHeader, nameParam, plainText, runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { oneOf } from './schema-terms.ts';
-import { asker, runFor } from './run-access.ts';
+import { asker, mayCall, runFor } from './run-access.ts';
 import { runChangeRoutes } from './run-change-routes.ts';
 import { runEventRoutes } from './run-event-routes.ts';
 import { runQuestionRoutes } from './run-question-routes.ts';
 import {
+  calledRunsSchema,
   runDetailSchema,
   runPageSchema,
   runPlanSchema,
@@ -112,6 +114,7 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
         ...(priority === undefined ? {} : { priority }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
         startedBy: asker(request),
+        mayCall: mayCall(request),
       };
       if (request.query.plan === true) return reply.send(await coordination.plan(start));
       const run = await coordination.start(start);
@@ -165,4 +168,28 @@ function readRoutes(app: Http, parts: RouteParts): void {
     },
     (request) => runFor(request, parts, 'runs.read'),
   );
+
+  app.get(
+    '/api/v1/runs/:id/calls',
+    {
+      config: { action: 'runs.read', some: true },
+      schema: {
+        tags: ['runs'],
+        operationId: 'listRunCalls',
+        summary:
+          'The runs that the agents of a run asked for, and those below them; at most 1,000.',
+        params: runParam,
+        response: answers({ 200: calledRunsSchema }),
+      },
+    },
+    (request) => calledBy(request, parts),
+  );
+}
+
+async function calledBy(
+  request: Parameters<typeof runFor>[0],
+  parts: RouteParts,
+): Promise<{ items: CalledRun[] }> {
+  const { id } = await runFor(request, parts, 'runs.read');
+  return { items: [...(await parts.coordination.calls(id))] };
 }

@@ -4,6 +4,7 @@
  */
 import { Type, type Static } from 'typebox';
 import type {
+  CalledRun,
   Page,
   Question,
   RunDetail,
@@ -70,11 +71,33 @@ const runSummaryFields = {
   undo: maybe(oneOf<UndoStatus>(['requested', 'undone', 'failed'])),
   startedBy: maybe(text),
   forkedFrom: maybe(text),
+  parent: maybe(Type.Object({ runId: text, task: text, attemptId: maybe(text) })),
   wakeAt: maybe(time),
 };
 export const runSummarySchema = describes<RunSummary>()(
   Type.Object(runSummaryFields),
   'RunSummary',
+);
+
+export const calledRunsSchema = Type.Object(
+  {
+    items: Type.Array(
+      describes<CalledRun>()(
+        Type.Object({
+          id,
+          parent: Type.Object({ runId: text, task: text }),
+          agent: text,
+          depth: count,
+          status: oneOf(runStatuses),
+          createdAt: time,
+          finishedAt: maybe(time),
+          error: maybe(errorRecordSchema),
+        }),
+        'CalledRun',
+      ),
+    ),
+  },
+  { title: 'CalledRuns' },
 );
 
 const taskViewSchema = describes<TaskView>()(

@@ -210,6 +210,12 @@ export const invokeSchema = Type.Object(
   { title: 'InvokeRequest', additionalProperties: false },
 );
 
+export const startAgentRunSchema = Type.Object(
+  { input: Type.Unknown(), priority: maybe(Type.Integer({ minimum: 1, maximum: 100 })) },
+  { title: 'StartAgentRun', additionalProperties: false },
+);
+
+export type StartAgentRunRequest = Static<typeof startAgentRunSchema>;
 export type InvokeRequest = Static<typeof invokeSchema>;
 export type AgentList = Static<typeof agentListSchema>;
 export type AgentDetail = Static<typeof agentDetailSchema>;

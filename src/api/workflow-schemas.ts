@@ -34,6 +34,7 @@ const inputSpecSchema = describes<InputSpec>()(
       'boolean',
       'directory',
       'git-repository',
+      'json',
     ]),
     description: text,
     required: Type.Boolean(),

@@ -187,6 +187,12 @@ export const errorCodes = {
     title: 'What failed too often is left alone for a while',
   },
   budget_not_found: { status: 404, exit: 4, retryable: false, title: 'No such budget' },
+  delegation_refused: {
+    status: 403,
+    exit: 3,
+    retryable: false,
+    title: 'An agent may not call that one',
+  },
   budget_exceeded: { status: 429, exit: 6, retryable: false, title: 'A budget has no room' },
   dependency_failed: {
     status: 409,

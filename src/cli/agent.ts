@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { AgentDefinition, AgentDiff } from '../agents/agents.ts';
 import type { AgentDetail, AgentList } from '../api/api.ts';
 import { AppError } from '../base/base.ts';
+import { attemptDoor, callFromAttempt } from '../client/client.ts';
 import { registerAgentLint } from './agent-lint.ts';
 import { connect } from './connection.ts';
 import type { CliContext, Colours } from './context.ts';
@@ -89,16 +90,34 @@ function registerInvoke(group: Command, context: CliContext): void {
   addExamples(
     group
       .command('invoke')
-      .description('Call an agent once and print what it gives back. Ctrl-C ends it.')
+      .description(
+        'Call an agent once and print what it gives back. Ctrl-C ends it. Within an agent: as its call.',
+      )
       .argument('<agent>', 'Its name.')
       .option('--input <name=value>', 'An input; name:=JSON for other types. May repeat.', collect)
       .option('--input-json <file>', 'Inputs as one JSON object; - reads standard input.')
-      .option('--timeout <seconds>', 'At most so long, 1 to 3600.', wholeNumber(1, 3_600)),
-    [['On this repository', 'centuria agent invoke git-history --input repo="$PWD"']],
+      .option('--timeout <seconds>', 'At most so long, 1 to 3600.', wholeNumber(1, 3_600))
+      .option('--detach', 'Start it as a run of its own, print its id and do not wait.'),
+    [
+      ['On this repository', 'centuria agent invoke git-history --input repo="$PWD"'],
+      ['To look at it later', 'centuria agent invoke sbom --input repo="$PWD" --detach'],
+    ],
   ).action(
-    async (name: string, options: { input?: string[]; inputJson?: string; timeout?: number }) => {
-      const client = connect(context);
+    async (
+      name: string,
+      options: { input?: string[]; inputJson?: string; timeout?: number; detach?: true },
+    ) => {
       const input = await readInputs(options, undefined, context);
+      const door = attemptDoor(context.env);
+      if (door !== undefined) {
+        printDocument(context, await callFromAttempt(door, { agent: name, input }), asText);
+        return;
+      }
+      const client = connect(context);
+      if (options.detach === true) {
+        printDocument(context, await client.startAgentRun(name, { input }), ({ id }) => id);
+        return;
+      }
       const left = new AbortController();
       const leave = (): void =>
         left.abort(new AppError('cancelled', `${name} was ended by Ctrl-C`));
@@ -109,15 +128,17 @@ function registerInvoke(group: Command, context: CliContext): void {
           { input, ...(options.timeout === undefined ? {} : { timeoutSeconds: options.timeout }) },
           { signal: left.signal },
         );
-        printDocument(context, answer, ({ output }) =>
-          typeof output === 'string' ? output : JSON.stringify(output, undefined, 2),
-        );
+        printDocument(context, answer, asText);
         note(context, `${name} took ${formatDuration(answer.usage.wallMs)}`);
       } finally {
         process.off('SIGINT', leave);
       }
     },
   );
+}
+
+function asText({ output }: { readonly output: unknown }): string {
+  return typeof output === 'string' ? output : JSON.stringify(output, undefined, 2);
 }
 
 function registerProblems(group: Command, context: CliContext): void {

@@ -117,6 +117,8 @@ function typed(name: string, text: string, spec: InputSpec | undefined, cwd: str
       if (text !== 'true' && text !== 'false')
         throw wrongType(name, text, 'boolean (true or false)');
       return text === 'true';
+    case 'json':
+      return parseJson(text, `--input ${name}`);
     default:
       return text;
   }

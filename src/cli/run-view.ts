@@ -1,4 +1,4 @@
-import type { RunDetail, RunEvent, RunSummary } from '../coordination/coordination.ts';
+import type { CalledRun, RunDetail, RunEvent, RunSummary } from '../coordination/coordination.ts';
 import type { CliContext } from './context.ts';
 import { formatAge, formatDuration, oneLine, type Column } from './output.ts';
 import { renderFrame, statusText } from './progress-frame.ts';
@@ -25,7 +25,11 @@ export function runColumns(context: CliContext): Column<RunSummary>[] {
 }
 
 /** One run for people: what it is, then the picture that was drawn while it went on. */
-export function renderRun(run: RunDetail, context: CliContext): string {
+export function renderRun(
+  run: RunDetail,
+  context: CliContext,
+  calls: readonly CalledRun[] = [],
+): string {
   const { colours } = context.stdout;
   const nowMs = context.clock.nowMs();
   const facts: [string, string][] = [
@@ -35,6 +39,9 @@ export function renderRun(run: RunDetail, context: CliContext): string {
     ['Priority', String(run.priority)],
     ['Input', oneLine(JSON.stringify(run.input))],
   ];
+  if (run.parent !== undefined) {
+    facts.push(['Called', `by ${run.parent.task} of run ${run.parent.runId}`]);
+  }
   if (run.forkedFrom !== undefined) facts.push(['Forked', `from ${run.forkedFrom}`]);
   if (run.irreversible.length > 0) {
     facts.push(['Stays', `can't be undone: ${run.irreversible.join(', ')}`]);
@@ -49,7 +56,32 @@ export function renderRun(run: RunDetail, context: CliContext): string {
     nowMs,
     colours,
   });
-  return [...lines, '', ...frame].join('\n');
+  return [...lines, '', ...frame, ...callLines(run.id, calls, context)].join('\n');
+}
+
+/** Who called whom, as a tree. */
+function callLines(
+  runId: string,
+  calls: readonly CalledRun[],
+  { clock, stdout: { colours } }: CliContext,
+): string[] {
+  if (calls.length === 0) return [];
+  const below = (parent: string): string[] =>
+    calls
+      .filter((call) => call.parent.runId === parent)
+      .flatMap((call) => {
+        const { id, agent, depth, status, createdAt: startedAt, finishedAt, error } = call;
+        const time = took(
+          { startedAt, ...(finishedAt === undefined ? {} : { finishedAt }) },
+          clock.nowMs(),
+        );
+        const why = error === undefined ? '' : `  ${oneLine(error.message)}`;
+        const indent = '  '.repeat(depth);
+        const from = depth === 1 ? `${call.parent.task} → ` : '→ ';
+        const line = `${indent}${from}${agent}  ${statusText(status, colours, status)}  ${time}  ${shortId(id)}${why}`;
+        return [line, ...below(id)];
+      });
+  return ['', colours.bold('Calls'), ...below(runId)];
 }
 
 /** What is read by a program or kept in a file is not cut as early as on a terminal. */

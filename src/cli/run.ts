@@ -89,7 +89,9 @@ function registerShow(group: Command, context: CliContext): void {
   ).action(async (text: string) => {
     const client = connect(context);
     const run = await client.run(await resolveRunId(text, client.runs));
-    printDocument(context, run, (detail) => renderRun(detail, context));
+    const { items: calls } = await client.runCalls(run.id);
+    const shown = calls.length === 0 ? run : { ...run, calls };
+    printDocument(context, shown, () => renderRun(run, context, calls));
   });
 }
 

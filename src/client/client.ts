@@ -8,11 +8,12 @@ import type {
   Health,
   InvocationAnswer,
   InvokeRequest,
+  StartAgentRunRequest,
   LoginLink,
   SystemStatus,
   WorkflowList,
 } from '../api/api.ts';
-import type { WorkflowDefinition } from '../coordination/coordination.ts';
+import type { RunSummary, WorkflowDefinition } from '../coordination/coordination.ts';
 import { identityClient } from './identity-client.ts';
 import { runClient, type StartOptions } from './run-client.ts';
 import type { CallOptions } from './send.ts';
@@ -37,6 +38,12 @@ export {
   type DeviceLogin,
   type LoginTokens,
 } from './device-login.ts';
+export {
+  attemptDoor,
+  callFromAttempt,
+  type AttemptAnswer,
+  type AttemptDoor,
+} from './attempt-calls.ts';
 export type ClientOptions = TransportOptions;
 
 /**
@@ -67,6 +74,8 @@ export function createClient(options: ClientOptions) {
     agent: (name: string, call?: CallOptions) =>
       get<AgentDetail>(`/api/v1/agents/${encodeURIComponent(name)}`, call),
     /** Runs an agent once; aborting the signal stops it. */
+    startAgentRun: (name: string, body: StartAgentRunRequest, call: StartOptions = {}) =>
+      post<RunSummary>(`/api/v1/agents/${encodeURIComponent(name)}/runs`, body, call),
     invokeAgent: (name: string, body: InvokeRequest, call: StartOptions = {}) =>
       post<InvocationAnswer>(`/api/v1/agents/${encodeURIComponent(name)}/invoke`, body, call),
 

@@ -8,6 +8,7 @@ import type {
   StartRunRequest,
 } from '../api/api.ts';
 import type {
+  CalledRun,
   RunDetail,
   RunEvent,
   RunPlan,
@@ -91,6 +92,8 @@ export function runClient(request: Request, open: Open) {
     /** What runs ask people; `limit` is of runs that are looked at, 1 to 100, default 50. */
     questions: (page: { limit?: number; cursor?: string } = {}, call?: CallOptions) =>
       get<QuestionPage>(`/api/v1/questions${query(page)}`, call),
+    runCalls: (id: string, call?: CallOptions) =>
+      get<{ readonly items: readonly CalledRun[] }>(`${runPath(id)}/calls`, call),
     undoPlan: (id: string, call?: CallOptions) => get<UndoPlan>(`${runPath(id)}/undo`, call),
     undoRun: (id: string, force = false, call?: CallOptions) => change(id, 'undo', { force }, call),
 

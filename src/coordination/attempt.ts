@@ -12,13 +12,15 @@ import {
   type ErrorRecord,
   type Log,
 } from '../base/base.ts';
-import type { AgentTask, WorkflowDefinition } from './definition.ts';
+import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
+import { delegatingOf, type Delegating, type DelegationOptions } from './delegation.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Usage } from './events.ts';
 import { estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf, type Node } from './shape.ts';
+import type { Slots } from './slots.ts';
 import type { RunState } from './state.ts';
 
 /** Asked before every call: breakers and budgets that runs share. */
@@ -59,11 +61,16 @@ export interface AttemptContext {
   readonly log: Log;
   readonly gate?: CallGate;
   readonly workspaces?: Workspaces;
+  readonly slots?: Pick<Slots, 'lend'>;
+  /** Absent: its agents call nobody. */
+  readonly delegation?: DelegationOptions;
 }
 
 export interface AttemptRequest {
   readonly context: AttemptContext;
   readonly runId: string;
+  /** 1 to 100: what its agent calls has the same. */
+  readonly priority: number;
   readonly definition: WorkflowDefinition;
   readonly state: RunState;
   /** Where in the run: the task's path, with the numbers of items. */
@@ -103,11 +110,14 @@ class Attempt {
   #retries: number;
   #call: Call | undefined;
   #mark: WorkspaceMark | undefined;
+  #calls: Delegating | undefined;
+  readonly #beganMs: number;
 
   constructor(request: AttemptRequest) {
     this.#request = request;
     this.#node = request.state.shape.nodes.get(templateOf(request.path));
     this.#retries = request.task.retries ?? 0;
+    this.#beganMs = request.context.clock.monotonicMs();
   }
 
   async run(): Promise<EventBody> {
@@ -127,8 +137,20 @@ class Attempt {
       task: path,
       attempt,
       output: output ?? null,
-      usage,
+      usage: this.#withCalls(usage) ?? usage,
       ...this.#blind(),
+    };
+  }
+
+  /** What was used with what the called agents used: those are settled by themselves with shared budgets. */
+  #withCalls(usage: Usage | undefined): Usage | undefined {
+    const { tokens, microUsd } = this.#calls?.spent ?? {};
+    if (tokens === undefined && microUsd === undefined) return usage;
+    const wallMs = this.#request.context.clock.monotonicMs() - this.#beganMs;
+    return {
+      ...(usage ?? { wallMs }),
+      ...(tokens === undefined ? {} : { tokens: (usage?.tokens ?? 0) + tokens }),
+      ...(microUsd === undefined ? {} : { microUsd: (usage?.microUsd ?? 0) + microUsd }),
     };
   }
 
@@ -140,9 +162,10 @@ class Attempt {
   async failed(thrown: unknown): Promise<EventBody> {
     const { context, runId, path, attempt, signal, state, isLettingGo } = this.#request;
     const error = toAppError(thrown);
-    const { usage, partial } = error instanceof AgentFailure ? error : {};
+    const { usage: own, partial } = error instanceof AgentFailure ? error : {};
+    const usage = this.#withCalls(own);
     if (signal.aborted) {
-      await this.#done({ cancelled: true, last: true, usage });
+      await this.#done({ cancelled: true, last: true, usage: own });
       if (isLettingGo()) {
         return { type: 'attempt.abandoned', task: path, attempt, reason: 'the worker stopped' };
       }
@@ -161,7 +184,7 @@ class Attempt {
     const failures = (state.tasks.get(path)?.failures ?? 0) + 1;
     const again = error.retryable && failures <= this.#retries;
     const record = errorRecord(error);
-    await this.#done({ error: record, cancelled: false, last: !again, usage });
+    await this.#done({ error: record, cancelled: false, last: !again, usage: own });
     // Being asked to call later is no failure: it is not counted, and the task waits.
     if (error.code === 'agent_busy') return this.#deferred(record, retryAfterMs(error));
     return {
@@ -227,6 +250,12 @@ class Attempt {
     const { context, runId, path, task, attempt, attemptId, state, signal } = this.#request;
     const stall = new StallWatch(context.clock, task.stallMs, agent.name);
     const { partial } = state.tasks.get(path) ?? {};
+    const budget = { ...estimateOf(task, agent), ...state.running.get(path) };
+    const report = (text: string): void => {
+      stall.progressed();
+      this.#request.onProgress(text);
+    };
+    this.#calls = this.#delegating(agent, { budget, stall, report });
     try {
       return await context.registry.invoke({
         agent,
@@ -235,13 +264,11 @@ class Attempt {
         attempt,
         idempotencyKey: `${runId}/${path}`,
         timeoutMs: task.timeoutMs ?? agent.timeoutMs,
-        budget: estimateOf(task, agent),
+        budget,
+        ...(this.#calls === undefined ? {} : { delegate: this.#calls }),
         ...(partial === undefined ? {} : { partial }),
         signal: stall.signal === undefined ? signal : AbortSignal.any([signal, stall.signal]),
-        onProgress: (text) => {
-          stall.progressed();
-          this.#request.onProgress(text);
-        },
+        onProgress: report,
       });
     } catch (thrown) {
       // What the runtime makes of the abort says less than why it was aborted.
@@ -252,7 +279,39 @@ class Attempt {
       throw thrown;
     } finally {
       stall.close();
+      await this.#calls?.close();
     }
+  }
+
+  /** How the agent calls others; what it waits for is no stall of its own. */
+  #delegating(
+    agent: AgentDefinition,
+    work: { budget: Amounts; stall: StallWatch; report: (text: string) => void },
+  ): Delegating | undefined {
+    const { context, runId, path, attemptId, state, signal, definition } = this.#request;
+    if (context.delegation === undefined) return undefined;
+    return delegatingOf(context.delegation, {
+      agent,
+      parent: { runId, task: path, attemptId, chain: state.parent?.chain ?? [] },
+      key: `${runId}/${path}`,
+      untold: state.tasks.get(path)?.untold ?? [],
+      startedBy: state.startedBy,
+      callable: state.callable,
+      priority: this.#request.priority,
+      budget: work.budget,
+      budgets: definition.budgets ?? [],
+      signal,
+      isLettingGo: this.#request.isLettingGo,
+      onProgress: work.report,
+      lend() {
+        const takeBack = context.slots?.lend();
+        const goOn = work.stall.hold();
+        return () => {
+          goOn();
+          takeBack?.();
+        };
+      },
+    });
   }
 
   #scope(folder: string | undefined): Readonly<Record<string, unknown>> {
@@ -333,6 +392,7 @@ class StallWatch {
   error: AppError | undefined;
   readonly #restart: () => void;
   #cancel: () => void = () => undefined;
+  #held = 0;
 
   constructor(clock: Clock, stallMs: number | undefined, agent: string) {
     if (stallMs === undefined) {
@@ -353,7 +413,17 @@ class StallWatch {
   }
 
   progressed(): void {
-    this.#restart();
+    if (this.#held === 0) this.#restart();
+  }
+
+  /** Nothing counts as a stall until the returned function is called. */
+  hold(): () => void {
+    this.#held += 1;
+    this.#cancel();
+    return () => {
+      this.#held -= 1;
+      this.progressed();
+    };
   }
 
   close(): void {

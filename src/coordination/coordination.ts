@@ -119,7 +119,7 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
   return {
     runs,
     async startWorker() {
-      worker ??= createWorker(options, feed, gate);
+      worker ??= createWorker(options, runs, feed, gate);
       await worker.start();
     },
     async status() {
@@ -136,6 +136,7 @@ export async function openCoordination(options: CoordinationOptions): Promise<Co
 
 function createWorker(
   options: CoordinationOptions,
+  runs: Coordination,
   feed: RunFeed,
   gate: CallGate | undefined,
 ): Worker {
@@ -152,6 +153,7 @@ function createWorker(
     concurrency: concurrency === 0 ? Math.max(4, 2 * availableParallelism()) : concurrency,
     maxRuns: options.maxRuns ?? 10_000,
     feed,
+    runs,
     ...(gate === undefined ? {} : { gate }),
     ...(workspaces === undefined ? {} : { workspaces }),
   });

@@ -10,7 +10,14 @@ export type WorkflowMode =
 
 /** One input that a workflow takes. */
 export interface InputSpec {
-  readonly type: 'string' | 'number' | 'integer' | 'boolean' | 'directory' | 'git-repository';
+  readonly type:
+    | 'string'
+    | 'number'
+    | 'integer'
+    | 'boolean'
+    | 'directory'
+    | 'git-repository'
+    | 'json';
   readonly description: string;
   readonly required: boolean;
   readonly default?: string | number | boolean;

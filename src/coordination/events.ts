@@ -15,6 +15,15 @@ export interface Usage {
   readonly microUsd?: number;
 }
 
+/** Who asked for a run: an attempt of a task of another one. */
+export interface Parent {
+  readonly runId: string;
+  readonly task: string;
+  readonly attemptId: string;
+  /** The agents from the outermost caller down to the one that asked. */
+  readonly chain: readonly string[];
+}
+
 /** What a run asks a person. */
 export interface Question {
   /** Unique within the run. */
@@ -95,6 +104,12 @@ export type RunEventBody =
       readonly irreversible?: readonly string[];
       readonly startedBy?: string;
       readonly forkedFrom?: { readonly runId: string; readonly task: string };
+      /** Of a run that an agent asked for. */
+      readonly parent?: Parent;
+      /** Agents that its agents may call, as far as whoever started it may; absent: all that they name. */
+      readonly callable?: readonly string[];
+      /** What it may use: what is left to the caller. */
+      readonly allowance?: Amounts;
       /** Results taken over from the run that this one was forked from. */
       readonly inherited?: Readonly<Record<string, { readonly output: unknown }>>;
     }

@@ -62,6 +62,10 @@ function applyRunEvent(
       state.input = body.input;
       state.agents = body.agents;
       state.irreversible = body.irreversible ?? [];
+      state.startedBy = body.startedBy;
+      state.parent = body.parent;
+      state.callable = body.callable;
+      state.allowance = body.allowance;
       state.createdAtMs = atMs;
       inherit(state, body.inherited ?? {}, atMs);
       return;

@@ -28,6 +28,8 @@ export interface RunRow {
   readonly undo: UndoStatus | null;
   readonly started_by: string | null;
   readonly forked_from: string | null;
+  readonly parent_run_id: string | null;
+  readonly parent_task: string | null;
 }
 
 /** A run as it was just taken. */
@@ -181,6 +183,8 @@ export interface CreateColumns {
   readonly formats: readonly number[];
   readonly startedBy: readonly (string | null)[];
   readonly forkedFrom: readonly (string | null)[];
+  readonly parentRunIds: readonly (string | null)[];
+  readonly parentTasks: readonly (string | null)[];
 }
 
 /** Creates runs with their first event and wakes the workers. A run whose key exists does not come back. */
@@ -191,17 +195,19 @@ export const createRuns = (columns: CreateColumns): Sql<{ run_id: string; create
         ${columns.runIds}::uuid[], ${columns.workflows}::text[], ${columns.definitionHashes}::text[],
         ${columns.priorities}::smallint[], ${columns.keys}::text[], ${columns.requestHashes}::text[],
         ${columns.bodies}::text[], ${columns.formats}::smallint[], ${columns.startedBy}::text[],
-        ${columns.forkedFrom}::uuid[]
+        ${columns.forkedFrom}::uuid[], ${columns.parentRunIds}::uuid[], ${columns.parentTasks}::text[]
       ) as w (run_id, workflow, definition_hash, priority, key, request_hash, body, format, started_by,
-        forked_from)
+        forked_from, parent_run_id, parent_task)
     ), keyed as (
       insert into run_keys (idempotency_key, run_id, request_hash)
       select key, run_id, request_hash from wanted where key is not null order by key
       on conflict (idempotency_key) do nothing
       returning run_id
     ), created as (
-      insert into runs (run_id, workflow, definition_hash, status, priority, format, started_by, forked_from)
-      select run_id, workflow, definition_hash, 'queued', priority, format, started_by, forked_from
+      insert into runs (run_id, workflow, definition_hash, status, priority, format, started_by,
+        forked_from, parent_run_id, parent_task)
+      select run_id, workflow, definition_hash, 'queued', priority, format, started_by, forked_from,
+        parent_run_id, parent_task
       from wanted
       where key is null or run_id in (select run_id from keyed)
       returning run_id, created_at
@@ -332,3 +338,29 @@ export const listPartitions = (): Sql<{ parent: string; name: string; bound: str
     join pg_class c on c.oid = i.inhrelid
     join pg_namespace n on n.oid = p.relnamespace
     where n.nspname = current_schema() and p.relname in ('runs', 'run_events', 'run_signals')`;
+
+export interface BelowRow {
+  readonly run_id: string;
+  readonly workflow: string;
+  readonly status: RunStatus;
+  readonly parent_run_id: string;
+  readonly parent_task: string;
+  readonly depth: number;
+  readonly created_at: Date;
+  readonly finished_at: Date | null;
+  readonly error: ErrorRecord | null;
+}
+
+/** The runs that the agents of a run asked for, and those below them, in the order in which they began. */
+export const runsBelow = (runId: string, most: number): Sql<BelowRow> =>
+  sql`with recursive below as (
+      select r.run_id, r.workflow, r.status, r.parent_run_id, r.parent_task, 1 as depth,
+        r.created_at, r.finished_at, r.error
+      from runs r where r.parent_run_id = ${runId}::uuid
+      union all
+      select r.run_id, r.workflow, r.status, r.parent_run_id, r.parent_task, b.depth + 1,
+        r.created_at, r.finished_at, r.error
+      from below b join runs r on r.parent_run_id = b.run_id
+      where b.depth < 20
+    )
+    select * from below order by run_id limit ${most}::integer`;

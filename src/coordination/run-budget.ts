@@ -15,12 +15,15 @@ const kinds = ['microUsd', 'tokens', 'ms'] as const;
 const questionId = 'budget';
 
 /** The budget with what was added since, or undefined. */
-export function limitsOf({ budget }: WorkflowDefinition, { added }: RunState): Amounts | undefined {
-  if (budget === undefined) return undefined;
+export function limitsOf(
+  { budget }: WorkflowDefinition,
+  { added, allowance }: RunState,
+): Amounts | undefined {
+  if (budget === undefined && allowance === undefined) return undefined;
   return Object.fromEntries(
     kinds.flatMap((kind) => {
-      const limit = budget[kind];
-      return limit === undefined ? [] : [[kind, limit + added[kind]]];
+      const limit = Math.min(budget?.[kind] ?? Infinity, allowance?.[kind] ?? Infinity);
+      return limit === Infinity ? [] : [[kind, limit + added[kind]]];
     }),
   );
 }
@@ -46,8 +49,12 @@ export function budgetOf(
     for (const reserved of state.running.values()) held += reserved[kind] ?? 0;
     left.set(kind, limit - Math.ceil(state.spent[kind]) - held);
   }
-  const wantedBy = (task: AgentTask, kind: (typeof kinds)[number]): number =>
-    estimateOf(task, agents.get(task.agent))[kind] ?? 0;
+  const wantedBy = (task: AgentTask, kind: (typeof kinds)[number]): number => {
+    const wanted = estimateOf(task, agents.get(task.agent))[kind];
+    const most = state.allowance?.[kind];
+    // Whoever is called gets by with what its caller has left.
+    return most === undefined ? (wanted ?? 0) : Math.min(wanted ?? most, left.get(kind) ?? most);
+  };
   const lacks = (task: AgentTask, kind: (typeof kinds)[number]): number => {
     const rest = left.get(kind);
     // Nothing left is too little even for who says that it needs nothing.

@@ -362,6 +362,7 @@ export class RunDriver {
     const body = await runAttempt({
       context: this.#context,
       runId: this.runId,
+      priority: this.#row.priority,
       definition: this.#definition,
       state: this.#state,
       path,

@@ -2,7 +2,13 @@
 import { AppError, newId } from '../base/base.ts';
 import { answerProblem } from './answers.ts';
 import * as requestQueries from './request-queries.ts';
-import type { RunRow, SignalBody, SignalKind } from './queries.ts';
+import {
+  runsBelow,
+  type BelowRow,
+  type RunRow,
+  type SignalBody,
+  type SignalKind,
+} from './queries.ts';
 import { standingOn } from './rerun.ts';
 import { checkedId, type RunReads } from './run-reads.ts';
 import type { RunsOptions } from './runs.ts';
@@ -10,6 +16,8 @@ import { openQuestions, runEnded } from './state.ts';
 import type { Coordination, RunStatus, RunSummary, UndoPlan } from './types.ts';
 import { planUndo } from './undo.ts';
 import { summaryView } from './views.ts';
+
+const mostBelow = 1_000;
 
 /** Asks runs to stop, pause, go on, begin again or be undone. */
 export class RunRequests {
@@ -21,8 +29,18 @@ export class RunRequests {
     this.#reads = reads;
   }
 
-  cancel(runId: string, { reason, by }: { reason: string; by?: string }): Promise<RunSummary> {
-    return this.#askOpen(runId, 'cancel', { reason: reason.slice(0, 1_000), ...named(by) });
+  /** With all that its agents asked for. */
+  async cancel(
+    runId: string,
+    { reason, by }: { reason: string; by?: string },
+  ): Promise<RunSummary> {
+    const body = { reason: reason.slice(0, 1_000), ...named(by) };
+    const summary = await this.#askOpen(runId, 'cancel', body);
+    for (const { run_id: below, status } of await this.#below(summary.id)) {
+      if (runEnded(status)) continue;
+      await this.#askOpen(below, 'cancel', body).catch(unless('run_finished'));
+    }
+    return summary;
   }
 
   pause(runId: string, { reason, by }: { reason: string; by?: string }): Promise<RunSummary> {
@@ -79,9 +97,21 @@ export class RunRequests {
     return planUndo({ runId: row.run_id, state, workspaces: this.#options.workspaces });
   }
 
-  async undo(runId: string, { force, by }: { force: boolean; by?: string }): Promise<RunSummary> {
+  /** With all that its agents asked for, newest first. */
+  async undo(runId: string, request: { force: boolean; by?: string }): Promise<RunSummary> {
+    const summary = await this.#undoOne(checkedId(runId), request);
+    for (const { run_id: below } of (await this.#below(summary.id)).toReversed()) {
+      await this.#undoOne(below, request).catch(unless('conflict'));
+    }
+    return summary;
+  }
+
+  #below(runId: string): Promise<readonly BelowRow[]> {
+    return this.#options.database.query(runsBelow(runId, mostBelow));
+  }
+
+  async #undoOne(id: string, { force, by }: { force: boolean; by?: string }): Promise<RunSummary> {
     const body = { force, ...named(by) };
-    const id = checkedId(runId);
     const signalId = newId(this.#options.clock);
     const told = await this.#options.database.query(
       requestQueries.requestOfOpen(id, signalId, 'undo', body),
@@ -130,6 +160,13 @@ export class RunRequests {
     }
     return summaryView(row);
   }
+}
+
+/** Passes over a failure that means there is nothing to do. */
+function unless(code: AppError['code']): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof AppError) || error.code !== code) throw error;
+  };
 }
 
 function named(by: string | undefined): { by?: string } {

@@ -1,7 +1,8 @@
 /** How runs begin: planned, started and forked, pinned to all that they need for their whole life. */
 import { createHash } from 'node:crypto';
 import type { AgentDefinition } from '../agents/agents.ts';
-import { AppError, newId } from '../base/base.ts';
+import { AppError, newId, suggest } from '../base/base.ts';
+import { agentWorkflow } from './agent-runs.ts';
 import { assertNoBudgets } from './call-gate.ts';
 import { canonicalJson } from './canonical.ts';
 import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
@@ -15,7 +16,7 @@ import type { CreateColumns } from './queries.ts';
 import { standingOn } from './rerun.ts';
 import type { RunReads } from './run-reads.ts';
 import type { RunsOptions } from './runs.ts';
-import type { Coordination, RunPlan, RunSummary, StartRun } from './types.ts';
+import type { Coordination, RunPlan, RunSummary, StartAgent, StartRun } from './types.ts';
 import { summaryView } from './views.ts';
 import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
 import { definitionHash } from './workflow.ts';
@@ -75,20 +76,41 @@ export class RunStarts {
 
   async start(request: StartRun): Promise<RunSummary> {
     const priority = checkedPriority(request.priority ?? 50);
-    const key = request.idempotencyKey ?? null;
-    if (key !== null && (key.length === 0 || key.length > 255 || key.includes('\0'))) {
-      throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
-    }
+    const key = checkedKey(request.idempotencyKey);
     const { definition, input, agents } = await this.#prepare(request);
-    const irreversible = irreversibleOf(definition, agents).map(({ task }) => task);
+    const callable = await this.#callable(agents, request.mayCall);
     return this.#begin(definition, agents, {
       priority,
       key,
       asked: [definition.name, input, priority],
       created: {
         input,
-        ...(irreversible.length === 0 ? {} : { irreversible }),
+        ...irreversibleIn(definition, agents),
+        ...(callable === undefined ? {} : { callable }),
         ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
+      },
+    });
+  }
+
+  async startAgent(request: StartAgent): Promise<RunSummary> {
+    const { name, input, startedBy, parent, allowance, budgets = [] } = request;
+    const priority = checkedPriority(request.priority ?? 50);
+    const key = checkedKey(request.idempotencyKey);
+    const agent = this.#agentNamed(name);
+    const definition = agentWorkflow(agent, { budgets });
+    await this.#checkBudgets(definition);
+    const callable = request.callable ?? (await this.#callable([agent], request.mayCall));
+    return this.#begin(definition, [agent], {
+      priority,
+      key,
+      asked: [definition.name, input, priority],
+      created: {
+        input: { input },
+        ...irreversibleIn(definition, [agent]),
+        ...(startedBy === undefined ? {} : { startedBy }),
+        ...(parent === undefined ? {} : { parent }),
+        ...(callable === undefined ? {} : { callable }),
+        ...(allowance === undefined ? {} : { allowance }),
       },
     });
   }
@@ -161,7 +183,7 @@ export class RunStarts {
     };
     const createdAt = await this.#creations.submit(creation);
     if (createdAt === undefined) return this.#existing(creation);
-    const { startedBy, forkedFrom } = created;
+    const { startedBy, forkedFrom, parent } = created;
     return {
       id: creation.runId,
       workflow: definition.name,
@@ -171,6 +193,7 @@ export class RunStarts {
       tasks: { created: definition.tasks.length },
       ...(startedBy === undefined ? {} : { startedBy }),
       ...(forkedFrom === undefined ? {} : { forkedFrom: forkedFrom.runId }),
+      ...(parent === undefined ? {} : { parent: { runId: parent.runId, task: parent.task } }),
     };
   }
 
@@ -180,10 +203,7 @@ export class RunStarts {
     agents: AgentDefinition[];
   }> {
     const definition = findWorkflow(request.workflow, await this.workflows());
-    const { gate } = this.#options;
-    const { budgets = [] } = definition;
-    if (gate === undefined) assertNoBudgets(budgets);
-    else await gate.check(budgets);
+    await this.#checkBudgets(definition);
     const agents = agentNames(definition).map((name) => {
       const agent = this.#options.registry.get(name);
       if (agent !== undefined) return agent;
@@ -197,6 +217,44 @@ export class RunStarts {
       input: await resolveInputs(definition, request.input, this.#options.cwd),
       agents,
     };
+  }
+
+  async #checkBudgets({ budgets = [] }: WorkflowDefinition): Promise<void> {
+    const { gate } = this.#options;
+    if (gate === undefined) assertNoBudgets(budgets);
+    else await gate.check(budgets);
+  }
+
+  #agentNamed(name: string): AgentDefinition {
+    const { registry } = this.#options;
+    const agent = registry.get(name);
+    if (agent !== undefined) return agent;
+    const near = suggest(
+      name,
+      registry.list().map((each) => each.name),
+    );
+    throw new AppError('agent_not_found', `there is no agent ${name}`, {
+      details: { agent: name },
+      remedy: near === undefined ? '`centuria agent list` shows them.' : `Did you mean ${near}?`,
+    });
+  }
+
+  /** All that these agents may call, and those in turn, as far as whoever starts the run may call them. */
+  async #callable(
+    agents: readonly AgentDefinition[],
+    mayCall: StartRun['mayCall'],
+  ): Promise<string[] | undefined> {
+    if (mayCall === undefined) return undefined;
+    const found = new Map<string, boolean>();
+    const open = agents.flatMap(({ invokes }) => invokes);
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      if (found.has(name)) continue;
+      found.set(name, await mayCall(name));
+      if (found.get(name) === true) {
+        open.push(...(this.#options.registry.get(name)?.invokes ?? []));
+      }
+    }
+    return [...found].flatMap(([name, may]) => (may ? [name] : [])).toSorted();
   }
 
   /** What a run is pinned to has to be there before the run is. */
@@ -228,6 +286,20 @@ export class RunStarts {
     }
     return summaryView(await this.#reads.row(found.run_id));
   }
+}
+
+function checkedKey(key: string | undefined): string | null {
+  if (key === undefined) return null;
+  if (key.length > 0 && key.length <= 255 && !key.includes('\0')) return key;
+  throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
+}
+
+function irreversibleIn(
+  definition: WorkflowDefinition,
+  agents: readonly AgentDefinition[],
+): { irreversible?: readonly string[] } {
+  const irreversible = irreversibleOf(definition, agents).map(({ task }) => task);
+  return irreversible.length === 0 ? {} : { irreversible };
 }
 
 function checkedPriority(priority: number): number {
@@ -270,5 +342,7 @@ function columnsOf(batch: readonly Creation[]): CreateColumns {
     formats: batch.map(({ definition }) => definition.format ?? 1),
     startedBy: batch.map(({ created }) => created.startedBy ?? null),
     forkedFrom: batch.map(({ created }) => created.forkedFrom?.runId ?? null),
+    parentRunIds: batch.map(({ created }) => created.parent?.runId ?? null),
+    parentTasks: batch.map(({ created }) => created.parent?.task ?? null),
   };
 }

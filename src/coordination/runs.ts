@@ -11,8 +11,8 @@ import { checkedId, RunReads } from './run-reads.ts';
 import { RunRequests } from './run-requests.ts';
 import { RunStarts } from './run-starts.ts';
 import { runEnded } from './state.ts';
-import type { Coordination, Page, RunDetail, RunStatus, RunSummary } from './types.ts';
-import { eventViews, shownEvent, summaryView } from './views.ts';
+import type { CalledRun, Coordination, Page, RunDetail, RunStatus, RunSummary } from './types.ts';
+import { calledView, eventViews, shownEvent, summaryView } from './views.ts';
 
 export interface RunsOptions {
   readonly database: Database;
@@ -33,6 +33,7 @@ export interface RunsOptions {
  */
 const pollMs = { elsewhere: 300, here: 5_000 } as const;
 const followPage = 500;
+const mostCalled = 1_000;
 
 /** Runs as the faces see them: started, listed, followed, and asked for something. */
 export function openRuns(options: RunsOptions): Coordination {
@@ -45,11 +46,13 @@ export function openRuns(options: RunsOptions): Coordination {
     workflows: () => starts.workflows(),
     plan: (request) => starts.plan(request),
     start: (request) => starts.start(request),
+    startAgent: (request) => starts.startAgent(request),
     fork: (runId, request) => starts.fork(runId, request),
     list: (filter) => looks.list(filter),
     get: (runId) => looks.get(runId),
     events: (runId, after, limit) => looks.events(runId, after, limit),
     follow: (runId, after, signal) => looks.follow(runId, after, signal),
+    calls: (runId) => looks.calls(runId),
     wait: (runId, signal) => looks.wait(runId, signal),
     cancel: (runId, request) => requests.cancel(runId, request),
     pause: (runId, request) => requests.pause(runId, request),
@@ -127,6 +130,12 @@ class RunLooks {
       ended = runEnded((await this.#reads.row(runId)).status);
       if (!ended) await next;
     }
+  }
+
+  async calls(runId: string): Promise<readonly CalledRun[]> {
+    const { run_id: id } = await this.#reads.row(runId);
+    const rows = await this.#options.database.query(queries.runsBelow(id, mostCalled));
+    return rows.map(calledView);
   }
 
   async wait(runId: string, signal?: AbortSignal): Promise<RunDetail> {

@@ -150,7 +150,7 @@ export class ScheduleTicker {
   }
 
   async #startOne(fire: ClaimedFire): Promise<void> {
-    const { coordination, database, mayStart } = this.#options;
+    const { coordination, database, mayStart, mayCall } = this.#options;
     const { schedule_id: id, fire_at: fireAt } = fire;
     if (fire.overlap === 'cancel' && (await this.#hasToWait(fire))) return;
     try {
@@ -162,6 +162,7 @@ export class ScheduleTicker {
         ...(fire.priority === null ? {} : { priority: fire.priority }),
         idempotencyKey: fireKey(id, fireAt),
         startedBy: fire.started_by,
+        mayCall: (agent) => mayCall(fire.started_by_id, agent),
       });
       await database.query(queries.recordStarted(id, fireAt, run.id));
     } catch (thrown) {

@@ -93,6 +93,8 @@ export interface SchedulesOptions {
   };
   /** Why the principal may not start runs of the workflow now; undefined when it may. */
   readonly mayStart: (principalId: string, workflow: string) => Promise<string | undefined>;
+  /** Whether the principal may call an agent: those that the run's agents call are held to it. */
+  readonly mayCall: (principalId: string, agent: string) => Promise<boolean>;
 }
 
 export interface Schedules {

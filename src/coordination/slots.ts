@@ -45,7 +45,7 @@ export class Slots {
     const surplus = turn.granted - kept;
     turn.granted = 0;
     turn.isWaiting = false;
-    const free = Math.min(wanted - kept, this.#total - this.#used);
+    const free = Math.max(0, Math.min(wanted - kept, this.#total - this.#used));
     this.#used += free;
     const taken = kept + free;
     turn.had += taken / shareOf(waiter.priority);
@@ -58,7 +58,7 @@ export class Slots {
 
   release(count = 1): void {
     for (let place = 0; place < count; place += 1) {
-      const next = this.#next();
+      const next = this.#used > this.#total ? undefined : this.#next();
       if (next === undefined) {
         this.#used -= 1;
         continue;
@@ -66,6 +66,17 @@ export class Slots {
       next.granted += 1;
       next.waiter.wake();
     }
+  }
+
+  /**
+   * Gives the place of an attempt that waits for other agents to one of those, or they could wait for
+   * each other for ever. Taking it back waits for nobody, so that more may run than there are places.
+   */
+  lend(): () => void {
+    this.release();
+    return () => {
+      this.#used += 1;
+    };
   }
 
   /** The run is not driven here any more: what was kept for it goes to others. */

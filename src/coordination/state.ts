@@ -2,7 +2,7 @@
 import { AppError, type ErrorRecord } from '../base/base.ts';
 import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
-import type { Answer, Question, RunEvent, Usage, Verdict } from './events.ts';
+import type { Parent, Answer, Question, RunEvent, Usage, Verdict } from './events.ts';
 import { shapeOf, type Shape } from './shape.ts';
 import type { Stream } from './stream.ts';
 import type { RunStatus, TaskStatus, UndoStatus } from './types.ts';
@@ -20,6 +20,8 @@ export interface TaskState {
   /** Attempts whose worker died, since the task was last made new. */
   abandoned: number;
   attemptId: string | undefined;
+  /** Attempts that ended without a word of what they used. */
+  readonly untold: string[];
   startedAtMs: number | undefined;
   finishedAtMs: number | undefined;
   /** While it waits for its next attempt: not before this. */
@@ -59,6 +61,11 @@ export interface RunState {
   status: RunStatus;
   input: Readonly<Record<string, unknown>>;
   agents: Readonly<Record<string, string>>;
+  startedBy: string | undefined;
+  /** Of a run that an agent asked for. */
+  parent: Parent | undefined;
+  callable: readonly string[] | undefined;
+  allowance: Amounts | undefined;
   irreversible: readonly string[];
   readonly tasks: Map<string, TaskState>;
   /** Paths of the attempts under way, and what was set aside for each. */
@@ -122,6 +129,10 @@ export function newRunState(definition: WorkflowDefinition): RunState {
     status: 'created',
     input: {},
     agents: {},
+    startedBy: undefined,
+    parent: undefined,
+    callable: undefined,
+    allowance: undefined,
     irreversible: [],
     tasks: new Map(shape.fixed.map((id) => [id, newTaskState(id)])),
     running: new Map(),
@@ -184,6 +195,7 @@ export function newTaskState(id: string): TaskState {
     failures: 0,
     abandoned: 0,
     attemptId: undefined,
+    untold: [],
     startedAtMs: undefined,
     finishedAtMs: undefined,
     retryAtMs: undefined,

@@ -186,10 +186,12 @@ function applyAttemptEvent(
       return;
     case 'attempt.deferred':
       task.reason = body.error.message;
+      noteUntold(task);
       postpone(state, task, Date.parse(body.retryAt), atMs);
       return;
     case 'attempt.abandoned':
       task.abandoned += 1;
+      noteUntold(task);
       task.reason = body.reason;
       postpone(state, task, undefined, atMs);
       return;
@@ -201,6 +203,10 @@ function applyAttemptEvent(
     default:
       throw corrupt(event, `${body.type} is no event that is known here`);
   }
+}
+
+function noteUntold(task: TaskState): void {
+  if (task.attemptId !== undefined) task.untold.push(task.attemptId);
 }
 
 /** Waiting for its next attempt: `waiting` with a time, `created` when it may start at once. */

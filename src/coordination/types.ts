@@ -1,7 +1,7 @@
 /** Coordination as the faces see it: runs, their tasks, and what may be asked of them. */
 import type { ErrorRecord } from '../base/base.ts';
 import type { Amounts, WorkflowDefinition, WorkflowMode } from './definition.ts';
-import type { Answer, Question, RunEvent, Usage, Verdict } from './events.ts';
+import type { Answer, Parent, Question, RunEvent, Usage, Verdict } from './events.ts';
 
 export type RunStatus =
   | 'created'
@@ -45,6 +45,8 @@ export interface RunSummary {
   readonly startedBy?: string;
   /** The run that it was forked from. */
   readonly forkedFrom?: string;
+  /** The run whose agent asked for this one, and the task that it was doing. */
+  readonly parent?: { readonly runId: string; readonly task: string; readonly attemptId?: string };
   /** A parked run: when it goes on by itself. */
   readonly wakeAt?: string;
 }
@@ -114,6 +116,22 @@ export interface StartRun {
   readonly idempotencyKey?: string;
   /** The principal who asks. */
   readonly startedBy?: string;
+  /** Whether whoever asks may call an agent: those that the run's agents call are held to it. Absent: all. */
+  readonly mayCall?: (agent: string) => boolean | Promise<boolean>;
+}
+
+/** A run of one agent alone. */
+export interface StartAgent extends Omit<StartRun, 'workflow' | 'input'> {
+  readonly name: string;
+  readonly input: unknown;
+  /** The attempt that asks for it. */
+  readonly parent?: Parent;
+  /** Instead of `mayCall`: what is known already. */
+  readonly callable?: readonly string[];
+  /** What it may use at the most. */
+  readonly allowance?: Amounts;
+  /** Budgets that it shares. */
+  readonly budgets?: readonly string[];
 }
 
 export interface Page<Row> {
@@ -172,6 +190,8 @@ export interface Coordination {
   /** Throws `workflow_not_found`, `workflow_invalid`, `invalid_input`, `agent_not_found`. */
   plan(request: StartRun): Promise<RunPlan>;
   start(request: StartRun): Promise<RunSummary>;
+  /** Starts a run of one agent; its workflow is called `agent:` and the agent's name. Throws `agent_not_found`. */
+  startAgent(request: StartAgent): Promise<RunSummary>;
   /** Newest first; `limit` 1 to 500, default 50. */
   list(filter: {
     status?: RunStatus;
@@ -217,8 +237,23 @@ export interface Coordination {
   undoPlan(runId: string): Promise<UndoPlan>;
   /** Cancels the run if it is open, and undoes its effects, newest first. Again: what is not undone yet. */
   undo(runId: string, request: Asker & { force: boolean }): Promise<RunSummary>;
+  /** The runs that its agents asked for, and those below them, oldest first; at most 1,000. */
+  calls(runId: string): Promise<readonly CalledRun[]>;
   /** Resolves when the run has ended. Rejects with the signal's reason. */
   wait(runId: string, signal?: AbortSignal): Promise<RunDetail>;
+}
+
+/** A run that an agent asked for, somewhere below another. */
+export interface CalledRun {
+  readonly id: string;
+  readonly parent: { readonly runId: string; readonly task: string };
+  readonly agent: string;
+  /** 1: called by the run that was asked for. */
+  readonly depth: number;
+  readonly status: RunStatus;
+  readonly createdAt: string;
+  readonly finishedAt?: string;
+  readonly error?: ErrorRecord;
 }
 
 /** A complaint about a workflow file. */

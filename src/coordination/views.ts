@@ -1,4 +1,5 @@
 /** How rows and states are shown to the faces. */
+import { agentWorkflowPrefix } from './agent-runs.ts';
 import {
   isAgentTask,
   isApprovalTask,
@@ -6,12 +7,12 @@ import {
   type TaskSpec,
   type WorkflowDefinition,
 } from './definition.ts';
-import type { EventBody, RunEvent } from './events.ts';
-import { never, type RunRow, type TurnRow } from './queries.ts';
+import type { EventBody, Parent, RunEvent } from './events.ts';
+import { never, type BelowRow, type RunRow, type TurnRow } from './queries.ts';
 import { limitsOf } from './run-budget.ts';
 import { nameOf, parentOf, templateOf } from './shape.ts';
 import { countTasks, openQuestions, taskEnded, type RunState, type TaskState } from './state.ts';
-import type { RunDetail, RunSummary, TaskView } from './types.ts';
+import type { CalledRun, RunDetail, RunSummary, TaskView } from './types.ts';
 
 /** The events that rows hold, in order. */
 export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
@@ -57,7 +58,23 @@ export function summaryView(row: RunRow): RunSummary {
     ...(row.undo === null ? {} : { undo: row.undo }),
     ...(row.started_by === null ? {} : { startedBy: row.started_by }),
     ...(row.forked_from === null ? {} : { forkedFrom: row.forked_from }),
+    ...(row.parent_run_id === null
+      ? {}
+      : { parent: { runId: row.parent_run_id, task: row.parent_task ?? '' } }),
     ...(isTimed ? { wakeAt: row.wake_at?.toISOString() ?? '' } : {}),
+  };
+}
+
+export function calledView(row: BelowRow): CalledRun {
+  return {
+    id: row.run_id,
+    parent: { runId: row.parent_run_id, task: row.parent_task },
+    agent: row.workflow.slice(agentWorkflowPrefix.length),
+    depth: row.depth,
+    status: row.status,
+    createdAt: row.created_at.toISOString(),
+    ...(row.finished_at === null ? {} : { finishedAt: row.finished_at.toISOString() }),
+    ...(row.error === null ? {} : { error: row.error }),
   };
 }
 
@@ -74,6 +91,7 @@ export function detailView(
   const stream = state.tasks.get('')?.stream;
   return {
     ...summaryView(row),
+    ...(state.parent === undefined ? {} : { parent: withoutChain(state.parent) }),
     tasks: countTasks(state),
     input: state.input,
     definitionHash: row.definition_hash,
@@ -89,6 +107,10 @@ export function detailView(
     lastSeq: state.lastSeq,
     ...overheadOf(state),
   };
+}
+
+function withoutChain({ runId, task, attemptId }: Parent): RunDetail['parent'] & {} {
+  return { runId, task, attemptId };
 }
 
 /** In the order of the definition; a group's tasks come after it, a pipeline's by item. */

@@ -17,6 +17,7 @@ import { RunDriver } from './run-driver.ts';
 import { Slots } from './slots.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import { Definitions } from './definitions.ts';
+import type { DelegationOptions } from './delegation.ts';
 import type { EventBody, RunEvent } from './events.ts';
 
 export interface WorkerOptions {
@@ -35,6 +36,8 @@ export interface WorkerOptions {
   readonly feed: RunFeed;
   readonly gate?: CallGate;
   readonly workspaces?: Workspaces;
+  /** Where its agents' calls of other agents go. */
+  readonly runs: DelegationOptions['runs'];
 }
 
 /** Runs claimed by one statement. */
@@ -303,7 +306,8 @@ export class Worker {
     [first]: readonly RunEvent[],
   ): Promise<ReadonlyMap<string, AgentDefinition>> {
     const agents = new Map<string, AgentDefinition>();
-    if (budget === undefined || first?.body.type !== 'run.created') return agents;
+    if (first?.body.type !== 'run.created') return agents;
+    if (budget === undefined && first.body.allowance === undefined) return agents;
     for (const [name, hash] of Object.entries(first.body.agents)) {
       const agent = await this.#options.registry.byHash(hash);
       if (agent !== undefined) agents.set(name, agent);
@@ -342,7 +346,7 @@ export class Worker {
   }
 
   #driverContext(): DriverContext {
-    const { registry, home, clock, random, log, feed, gate, workspaces } = this.#options;
+    const { registry, home, clock, random, log, feed, gate, workspaces, runs } = this.#options;
     const { id: worker } = this;
     return {
       worker,
@@ -353,6 +357,7 @@ export class Worker {
       clock,
       random,
       log,
+      delegation: { registry, runs, log },
       ...(gate === undefined ? {} : { gate }),
       ...(workspaces === undefined ? {} : { workspaces }),
       publish: (runId, end) => feed.published(runId, end),

@@ -216,6 +216,7 @@ interface InputTypes {
   readonly boolean: boolean;
   readonly directory: string;
   readonly 'git-repository': string;
+  readonly json: unknown;
 }
 type InputValue<Spec> = Spec extends { readonly type: infer Type extends keyof InputTypes }
   ? InputTypes[Type]

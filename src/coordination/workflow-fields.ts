@@ -57,7 +57,7 @@ export const inputSchema = Type.Object(
   {
     type: optional(
       words(
-        ['string', 'number', 'integer', 'boolean', 'directory', 'git-repository'],
+        ['string', 'number', 'integer', 'boolean', 'directory', 'git-repository', 'json'],
         'What it is; string unless given. Paths are checked and made absolute.',
       ),
     ),

@@ -54,6 +54,8 @@ export function inputTypeProblem(type: InputSpec['type'], value: unknown): strin
       return Number.isSafeInteger(value) ? undefined : 'must be a whole number';
     case 'boolean':
       return typeof value === 'boolean' ? undefined : 'must be true or false';
+    case 'json':
+      return undefined;
     default:
       return typeof value === 'string' ? undefined : 'must be a text';
   }

@@ -1,6 +1,6 @@
 /** What the expressions of a task may name, and what type each of them has. */
 import { references, suggest, toAppError } from '../base/base.ts';
-import { allTasks, type TaskSpec, type WorkflowDefinition } from './definition.ts';
+import { allTasks, type InputSpec, type TaskSpec, type WorkflowDefinition } from './definition.ts';
 import { knownNames, stepInto, union, type JsonSchema } from './schema-read.ts';
 import { lastPart, type Complain } from './workflow-rules.ts';
 import type { Path } from './workflow-shape.ts';
@@ -34,10 +34,7 @@ const places: Readonly<Record<string, string>> = {
 
 /** What every expression of a workflow can name. */
 export function outermostScope(definition: WorkflowDefinition): Scope {
-  const inputs = Object.entries(definition.inputs).map(([name, { type }]) => [
-    name,
-    { type: type === 'directory' || type === 'git-repository' ? 'string' : type },
-  ]);
+  const inputs = Object.entries(definition.inputs).map(([name, { type }]) => [name, typeOf(type)]);
   const run = { id: text, folder: text, workflow: text };
   return {
     roots: {
@@ -236,4 +233,10 @@ export function localName(task: TaskSpec): string {
 /** The tasks of a group by the names that they have in it. */
 export function byName(tasks: readonly TaskSpec[]): ReadonlyMap<string, TaskSpec> {
   return new Map(tasks.map((task) => [localName(task), task]));
+}
+
+/** Of any JSON nothing is known before it is there. */
+function typeOf(type: InputSpec['type']): JsonSchema {
+  if (type === 'json') return {};
+  return { type: type === 'directory' || type === 'git-repository' ? 'string' : type };
 }

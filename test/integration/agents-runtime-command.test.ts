@@ -5,9 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parseAgent, type Invocation } from '../../src/agents/agents.ts';
 import { processesOf } from '../../src/agents/processes.ts';
+import { createCallDoor } from '../../src/agents/call-door.ts';
 import { createCommandRuntime } from '../../src/agents/runtimes/command.ts';
 import type { Runtime } from '../../src/agents/runtime.ts';
 import { AppError, newId, systemClock, toAppError } from '../../src/base/base.ts';
+import { silentLog } from '../support/databases.ts';
 import { testFolder } from '../support/processes.ts';
 
 const behave = resolve(import.meta.dirname, '../fixtures/commands/behave.mjs');
@@ -17,6 +19,7 @@ let runtime: Runtime;
 beforeAll(async () => {
   folder = await testFolder();
   runtime = await createCommandRuntime({
+    callDoor: createCallDoor(silentLog),
     packageRoot: folder,
     clock: systemClock,
     environment: {

@@ -66,12 +66,12 @@ const byPermission: Readonly<Record<string, Group>> = {
     may: readers,
     operations: 'getBridgeAgents listAgents listAgentProblems getAgent',
   },
-  'agents.execute': { may: workers, operations: 'invokeAgent' },
+  'agents.execute': { may: workers, operations: 'invokeAgent startAgentRun' },
   'workflows.read': { may: readers, operations: 'listWorkflows getWorkflow' },
   'workflows.execute': { may: workers, operations: 'startRun' },
   'runs.read': {
     may: readers,
-    operations: `listRuns getRun listRunEvents waitForRun listQuestions getUndoPlan listFailures
+    operations: `listRuns getRun listRunCalls listRunEvents waitForRun listQuestions getUndoPlan listFailures
       getFailure listFailureRuns`,
   },
   'runs.write': {

@@ -211,6 +211,8 @@ const row: RunRow = {
   undo: null,
   started_by: null,
   forked_from: null,
+  parent_run_id: null,
+  parent_task: null,
 };
 
 function step(world: World, { pick, fate, output }: Step): void {

@@ -128,6 +128,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   const schedules = openSchedules({
     database,
     coordination: coordination.runs,
+    mayCall: async (id, agent) =>
+      (await identity.access.check(id, 'agents.execute', agent)).allowed,
     async mayStart(id, workflow) {
       const answer = await identity.access.check(id, 'workflows.execute', workflow);
       return answer.allowed ? undefined : answer.reason;

@@ -25,8 +25,14 @@ export class Used {
   }
 }
 
-export function inProcessAgents(functions: Readonly<Record<string, AgentFunction>>): AgentRegistry {
-  const definitions = new Map(Object.keys(functions).map((name) => [name, definitionOf(name)]));
+/** `fields` says what of a definition is not as it is for all. */
+export function inProcessAgents(
+  functions: Readonly<Record<string, AgentFunction>>,
+  fields: Readonly<Record<string, Partial<AgentDefinition>>> = {},
+): AgentRegistry {
+  const definitions = new Map(
+    Object.keys(functions).map((name) => [name, { ...definitionOf(name), ...fields[name] }]),
+  );
   return {
     list: () => [...definitions.values()],
     get: (name) => definitions.get(name),

@@ -28,6 +28,7 @@ export function schedulesOf(
       cancel: (id, request) => runs.cancel(id, request),
     },
     mayStart: async () => undefined,
+    mayCall: async () => true,
     ...options,
   });
 }

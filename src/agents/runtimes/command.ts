@@ -16,7 +16,7 @@ import { invocationScope } from './invocation-scope.ts';
 import { createResourceSampler } from './resource-sampler.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
-export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock'>;
+export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock' | 'callDoor'>;
 
 const defaultMemoryMb = 2_048;
 const defaultOutputMb = 8;
@@ -69,16 +69,17 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
       outputMb: spec.limits?.outputMb ?? defaultOutputMb,
       goodExit: (agent.verify as Verify | undefined)?.exit ?? 0,
     };
+    const admission = invocation.delegate && (await options.callDoor.admit(invocation.delegate));
     const end = await start(program, {
       arguments: argumentsOf(spec.arguments ?? [], scope),
       directory,
-      environment: environmentOf(agent, spec, invocation),
+      environment: { ...environmentOf(agent, spec, invocation), ...admission?.environment },
       input: inputOf(spec, invocation.input),
       attemptId: invocation.attemptId,
       context,
       signal,
       onLine: invocation.onProgress,
-    });
+    }).finally(() => admission?.end());
     const error = endError(end, context);
     if (error !== undefined) {
       const why = error.code === 'cancelled' ? abortError(signal, agent.name) : error;
