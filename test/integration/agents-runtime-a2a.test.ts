@@ -11,6 +11,7 @@ import { startA2aPeer, type A2aPeer } from '../support/a2a-peer.ts';
 
 let streaming: A2aPeer;
 let polled: A2aPeer;
+let rest: A2aPeer;
 /** Answers by hand, for what no proper agent does. */
 let odd: Server;
 let oddUrl: string;
@@ -33,6 +34,7 @@ beforeAll(async () => {
     streaming: false,
     card: { defaultInputModes: ['text/plain'] },
   });
+  rest = await startA2aPeer({ executor, streaming: true, binding: 'HTTP+JSON' });
   odd = createServer((request, response) => answerOdd(response, request));
   odd.listen(0, '127.0.0.1');
   await once(odd, 'listening');
@@ -42,6 +44,7 @@ afterAll(async () => {
   await outbound.close();
   await streaming.close();
   await polled.close();
+  await rest.close();
   odd.closeAllConnections();
   odd.close();
 });
@@ -82,6 +85,7 @@ async function failure(promise: Promise<unknown>): Promise<AppError> {
 describe.each([
   ['with a stream', () => streaming],
   ['without one', () => polled],
+  ['over HTTP+JSON', () => rest],
 ] as const)('an agent %s', (_how, peer) => {
   const ask = (input: unknown, more: Partial<Invocation> = {}) =>
     run({ url: peer().url }, input, more);

@@ -1,6 +1,7 @@
 /** A remote A2A agent: the official SDK's server behind Node's own HTTP, on a free port. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { AgentCard, Extensions, formatSSEEvent, SSE_HEADERS } from '@a2a-js/sdk';
 import {
@@ -12,6 +13,7 @@ import {
   validateVersion,
   type AgentExecutor,
 } from '@a2a-js/sdk/server';
+import { restHandler, UserBuilder } from '@a2a-js/sdk/server/express';
 
 export interface A2aPeer {
   readonly url: string;
@@ -25,9 +27,17 @@ export interface A2aPeer {
 export interface A2aPeerOptions {
   readonly executor: AgentExecutor;
   readonly streaming: boolean;
+  /** JSON-RPC unless given. */
+  readonly binding?: 'HTTP+JSON';
   /** Another card than the right one. */
   readonly card?: Partial<AgentCard>;
 }
+
+/** The SDK's handler of this binding is made for express, which has no types of its own. */
+const express = createRequire(import.meta.url)('express') as () => {
+  (request: IncomingMessage, response: ServerResponse): void;
+  use(handler: unknown): void;
+};
 
 export async function startA2aPeer(options: A2aPeerOptions): Promise<A2aPeer> {
   const calls: A2aPeer['calls'] = [];
@@ -41,12 +51,19 @@ export async function startA2aPeer(options: A2aPeerOptions): Promise<A2aPeer> {
   const card = cardOf(url, options);
   const handler = new DefaultRequestHandler(card, new InMemoryTaskStore(), options.executor);
   const transport = new JsonRpcTransportHandler(handler);
+  const rest = express();
+  rest.use(restHandler({ requestHandler: handler, userBuilder: UserBuilder.noAuthentication }));
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method === 'GET') {
-      const isCard = request.url === '/.well-known/agent-card.json';
+    const isCard = request.url === '/.well-known/agent-card.json';
+    if (isCard || (request.method === 'GET' && options.binding === undefined)) {
       response.writeHead(isCard ? 200 : 404, { 'content-type': 'application/json' });
       response.end(isCard ? JSON.stringify(AgentCard.toJSON(card)) : '{}');
+      return;
+    }
+    if (options.binding !== undefined) {
+      calls.push({ method: request.url ?? '', headers: request.headers });
+      rest(request, response);
       return;
     }
     const chunks: Buffer[] = [];
@@ -96,8 +113,9 @@ export async function startA2aPeer(options: A2aPeerOptions): Promise<A2aPeer> {
   };
 }
 
-function cardOf(url: string, { streaming, card }: A2aPeerOptions): AgentCard {
-  const offered = { url, protocolBinding: 'JSONRPC', protocolVersion: '1.0', tenant: '' };
+function cardOf(url: string, options: A2aPeerOptions): AgentCard {
+  const { streaming, card, binding: protocolBinding = 'JSONRPC' } = options;
+  const offered = { url, protocolBinding, protocolVersion: '1.0', tenant: '' };
   return {
     name: 'peer',
     description: 'A peer of the tests.',
