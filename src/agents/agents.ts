@@ -4,8 +4,11 @@ import type { agentCategories } from './definition-schema.ts';
 
 export { agentCategories } from './definition-schema.ts';
 export { diffAgents, type AgentDiff } from './diff.ts';
+export { exportAgents, type ExportedAgent } from './export-agents.ts';
 export { AgentFailure, type FailureFacts } from './failure.ts';
 export { formatAgent } from './format.ts';
+export { importAgents, type ImportedFile, type ImportOptions } from './import-agents.ts';
+export type { ImportComplaint } from './import-complaint.ts';
 export { schemaProblem } from './json-schema.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
@@ -88,8 +91,8 @@ export interface Delegate {
   /** Whom it may call: those its definition names, less those it works for itself. */
   readonly agents: readonly AgentDefinition[];
   /**
-   * Starts a run of its own, below the caller's, and waits for its result; once for an agent and an input,
-   * also when the caller's attempt is repeated. Throws `delegation_refused` and what the called agent failed with.
+   * Starts a run of its own, below the caller's, and waits for its result. A repeated attempt gets what
+   * the same call gave before. Throws `delegation_refused` and what the called agent failed with.
    */
   call(request: DelegatedCall): Promise<DelegatedAnswer>;
 }

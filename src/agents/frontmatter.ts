@@ -5,7 +5,7 @@ import type { Problem } from './agents.ts';
 export const maxSourceBytes = 256 * 1024;
 /** Deeper values are no frontmatter, and a recursion over them could end the process. */
 const maxDepth = 32;
-const maxAliases = 100;
+export const maxAliases = 100;
 /** One broken bracket can make a thousand complaints; the first ones say it. */
 const maxSyntaxProblems = 10;
 
@@ -80,16 +80,9 @@ export function readFrontmatter(
       ...(suggestion === undefined ? {} : { suggestion }),
     });
   };
-  const parts = split(text, file, problems);
+  const parts = splitFrontmatter(text, file, problems);
   if (parts === undefined) return undefined;
-  const document = parseDocument(parts.yaml, {
-    lineCounter: lines,
-    prettyErrors: false,
-    stringKeys: true,
-    // No tag is resolved but YAML's plain ones: nothing is built or run from a definition.
-    resolveKnownTags: false,
-    version: '1.2',
-  });
+  const document = parseYaml(parts.yaml, lines);
   for (const issue of [...document.errors, ...document.warnings].slice(0, maxSyntaxProblems)) {
     report('error', issue.pos[0], syntaxMessage(issue.code, issue.message));
   }
@@ -103,7 +96,20 @@ export function readFrontmatter(
   return fields && { ...parts, document, map, fields, report };
 }
 
-function split(text: string, file: string, problems: Problem[]) {
+/** The YAML of a frontmatter, with what is wrong in its lists of errors and warnings. */
+export function parseYaml(yaml: string, lines: LineCounter): Document.Parsed {
+  return parseDocument(yaml, {
+    lineCounter: lines,
+    prettyErrors: false,
+    stringKeys: true,
+    // No tag is resolved but YAML's plain ones: nothing is built or run from a definition.
+    resolveKnownTags: false,
+    version: '1.2',
+  });
+}
+
+/** The parts of the file around its two `---` lines. */
+export function splitFrontmatter(text: string, file: string, problems: Problem[]) {
   const mark = text.startsWith('\uFEFF') ? '\uFEFF' : '';
   const complain = (severity: Problem['severity'], message: string, suggestion: string) =>
     problems.push({ file, line: 1, column: 1, severity, message, suggestion });

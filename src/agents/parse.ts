@@ -89,10 +89,14 @@ export function promptOf(body: string): string {
 const modelAliases = ['sonnet', 'opus', 'haiku', 'fable', 'inherit'];
 
 /** A full id has a hyphen, a digit or a colon; a plain word that is no alias is most likely misspelled. */
+export function looksLikeModel(model: string): boolean {
+  if (modelAliases.includes(model)) return true;
+  return /^[A-Za-z0-9][\w.:/@[\]-]*$/.test(model) && /[-\d:]/.test(model);
+}
+
 function checkModel(front: Frontmatter): void {
   const { model } = front.fields;
-  if (typeof model !== 'string' || modelAliases.includes(model)) return;
-  if (/^[A-Za-z0-9][\w.:/@[\]-]*$/.test(model) && /[-\d:]/.test(model)) return;
+  if (typeof model !== 'string' || looksLikeModel(model)) return;
   const near = suggest(model, modelAliases);
   const message = `model ${show(model)} is no known alias and does not look like the id of a model`;
   front.report(

@@ -5,6 +5,8 @@ import type { AgentDefinition, AgentDiff } from '../agents/agents.ts';
 import type { AgentDetail, AgentList } from '../api/api.ts';
 import { AppError } from '../base/base.ts';
 import { attemptDoor, callFromAttempt } from '../client/client.ts';
+import { registerAgentExport } from './agent-export.ts';
+import { registerAgentImport } from './agent-import.ts';
 import { registerAgentLint } from './agent-lint.ts';
 import { connect } from './connection.ts';
 import type { CliContext, Colours } from './context.ts';
@@ -21,6 +23,8 @@ export function registerAgent(program: Command, context: CliContext): void {
   registerList(group, context);
   registerShow(group, context);
   registerAgentLint(group, context);
+  registerAgentImport(group, context);
+  registerAgentExport(group, context);
   registerDiff(group, context);
   registerInvoke(group, context);
   registerProblems(group, context);

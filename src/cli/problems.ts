@@ -31,7 +31,8 @@ export function problemColumns(context: CliContext): Column<FileProblem>[] {
   ];
 }
 
-function nearPath(cwd: string, file: string): string {
+/** A path as it is short to read and can be opened from `cwd`. */
+export function nearPath(cwd: string, file: string): string {
   const near = relative(cwd, file);
   return near.startsWith('..') || near === '' ? file : near;
 }

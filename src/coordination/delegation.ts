@@ -93,6 +93,8 @@ class Calls implements Delegating {
   /** Set aside for calls under way. */
   readonly #held = { tokens: 0, microUsd: 0 };
   readonly #open = new Set<string>();
+  /** How often each agent was asked each thing: what it sees may have changed since. */
+  readonly #asked = new Map<string, number>();
   #count = 0;
 
   constructor(options: DelegationOptions, caller: Caller, agents: readonly AgentDefinition[]) {
@@ -177,12 +179,15 @@ class Calls implements Delegating {
   async #begin(called: AgentDefinition, input: unknown, allowance: Amounts): Promise<RunSummary> {
     const { key, parent, agent, startedBy, callable, priority, budgets } = this.#caller;
     const { runs } = this.#options;
+    const same = digestOf([called.name, input]);
+    const nth = (this.#asked.get(same) ?? 0) + 1;
+    this.#asked.set(same, nth);
     for (let repeat = 1; ; repeat += 1) {
       const run = await runs.startAgent({
         name: called.name,
         input: input ?? null,
         priority,
-        idempotencyKey: `call:${digestOf([key, called.name, input, repeat])}`,
+        idempotencyKey: `call:${digestOf([key, same, nth, repeat])}`,
         parent: { ...parent, chain: [...parent.chain, agent.name] },
         allowance,
         budgets,

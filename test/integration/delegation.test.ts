@@ -219,6 +219,20 @@ test('a repeated attempt finds what was answered before, and counts it once', as
   });
 });
 
+test('an agent that is asked the same again works again', async () => {
+  let count = 0;
+  const functions = {
+    lead: async (invocation: Invocation) => {
+      const first = await call(invocation, 'tool', 'same');
+      return [first.output, (await call(invocation, 'tool', 'same')).output];
+    },
+    tool: () => (count += 1),
+  };
+  await withAgents(functions, { lead: { invokes: ['tool'] } }, async (fixture) => {
+    expect(await ended(fixture, 'lead')).toMatchObject({ output: [1, 2] });
+  });
+});
+
 test('a failure below is a failure of the call, with its reason', async () => {
   const functions = {
     lead: async (invocation: Invocation) => (await call(invocation, 'tool')).output,

@@ -24,6 +24,7 @@ import {
 } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
 import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
+import { seedHome } from './embedded-template.ts';
 import { writeFleet } from './fleet.ts';
 import { freshDatabase, postgresUnavailable } from './postgres.ts';
 import { testFolder } from './processes.ts';
@@ -215,6 +216,7 @@ async function openTestDatabase(
   const isServer = on === undefined && driver !== 'embedded' && postgresUnavailable === undefined;
   const clone = isServer ? await freshDatabase() : undefined;
   const databaseUrl = on?.url ?? clone?.url ?? '';
+  if (databaseUrl === '') seedHome(home, 'migrated');
   const database = await openDatabase({
     url: databaseUrl,
     home,

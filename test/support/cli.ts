@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { seedHome } from './embedded-template.ts';
 import { markVariable } from './processes.ts';
 
 export const root = join(import.meta.dirname, '../..');
@@ -69,6 +70,9 @@ export async function testHome(files: Readonly<Record<string, string>> = {}): Pr
   }
   const all: Started[] = [];
   const start = (args: readonly string[], options: CliOptions = {}): Started => {
+    if (args.includes('up') && options.env?.['CENTURIA_DATABASE_URL'] === undefined) {
+      seedHome(path, 'migrated');
+    }
     const started = startProgram(process.execPath, [launcher, ...args], {
       ...options,
       cwd: options.cwd ?? path,

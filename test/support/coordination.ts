@@ -14,6 +14,7 @@ import {
   type RunEvent,
 } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
+import { seedHome } from './embedded-template.ts';
 import { inProcessAgents, type AgentFunction } from './in-process-agents.ts';
 import { freshDatabase } from './postgres.ts';
 
@@ -36,6 +37,7 @@ export async function openStore(driver: Database['driver'], log: Log = quiet): P
   const home = await mkdtemp(join(tmpdir(), 'centuria-store-'));
   const server = driver === 'server' ? await freshDatabase() : undefined;
   const url = server?.url ?? '';
+  if (server === undefined) seedHome(home, 'migrated');
   const open = (): Promise<Database> =>
     openDatabase({ url, home, poolSize: 6, log, clock: systemClock });
   const database = await open();

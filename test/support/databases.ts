@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, systemClock, type Log, type RetryPolicy } from '../../src/base/base.ts';
 import { openDatabase, type Database } from '../../src/database/database.ts';
+import { seedHome } from './embedded-template.ts';
 import { emptyDatabase, postgresUnavailable } from './postgres.ts';
 
 export const drivers = ['embedded', 'server'] as const;
@@ -40,6 +41,7 @@ export async function testDatabase(driver: Driver): Promise<TestDatabase> {
   const home = await mkdtemp(join(tmpdir(), 'centuria-database-'));
   const server = driver === 'server' ? await emptyDatabase() : undefined;
   const url = server?.url ?? '';
+  if (url === '') seedHome(home, 'empty');
   return {
     home,
     url,

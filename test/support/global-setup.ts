@@ -18,6 +18,7 @@ import {
   type LocalPostgres,
   type PostgresInstall,
 } from '../../src/database/database.ts';
+import { makeEmbeddedTemplates } from './embedded-template.ts';
 import { leftovers, markVariable, testFolder } from './processes.ts';
 
 declare module 'vitest' {
@@ -46,6 +47,16 @@ const settings = {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const mark = randomBytes(6).toString('hex');
   process.env[markVariable] = mark;
+  const templates = await testFolder();
+  await makeEmbeddedTemplates(templates);
+  const stopServer = await startServer(project, mark);
+  return async () => {
+    await stopServer();
+    await rm(templates, { recursive: true });
+  };
+}
+
+async function startServer(project: TestProject, mark: string): Promise<() => Promise<void>> {
   const install = await installOrReason();
   if (typeof install === 'string') {
     process.stderr.write(`Tests on a PostgreSQL server are skipped: ${install}\n`);
