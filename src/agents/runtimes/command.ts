@@ -11,6 +11,7 @@ import type { Verify } from '../definition-schema.ts';
 import type { CommandRuntimeSpec } from './command-spec.ts';
 import { attemptVariable, readProcUnits } from '../processes.ts';
 import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from '../programs.ts';
+import { abortError } from './deadline.ts';
 import { invocationScope } from './invocation-scope.ts';
 import { createResourceSampler } from './resource-sampler.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
@@ -81,8 +82,7 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
     }).finally(() => admission?.end());
     const error = endError(end, context);
     if (error !== undefined) {
-      // Who cancels says why; that is worth more than our own word for it.
-      const why = error.code === 'cancelled' ? cancellation(signal, agent.name) : error;
+      const why = error.code === 'cancelled' ? abortError(signal, agent.name) : error;
       throw new AgentFailure(why, { usage: end.usage, ...partialOf(end.stdout.toString()) });
     }
     return { output: readOutput(end.stdout, spec.stdout ?? 'text', agent.name), usage: end.usage };
@@ -292,12 +292,7 @@ function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
 }
 
 function throwIfCancelled(signal: AbortSignal, agent: string): void {
-  if (signal.aborted) throw cancellation(signal, agent);
-}
-
-function cancellation(signal: AbortSignal, agent: string): AppError {
-  if (signal.reason instanceof AppError) return signal.reason;
-  return new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
+  if (signal.aborted) throw abortError(signal, agent);
 }
 
 /** What a program that failed had written: its next attempt may go on from there. */
