@@ -1,7 +1,5 @@
 import type { Runtime, RuntimeKind, RuntimeTools } from './runtime.ts';
-import { createA2aRuntime } from './runtimes/a2a.ts';
 import { createCommandRuntime } from './runtimes/command.ts';
-import { createHttpRuntime } from './runtimes/http.ts';
 
 /** The runtimes of this version, by their kind. */
 export async function openRuntimes(
@@ -9,7 +7,18 @@ export async function openRuntimes(
 ): Promise<Readonly<Partial<Record<RuntimeKind, Runtime>>>> {
   return {
     command: await createCommandRuntime(tools),
-    http: createHttpRuntime(tools),
-    a2a: createA2aRuntime(tools),
+    http: loadedWhenUsed(async () => (await import('./runtimes/http.ts')).createHttpRuntime(tools)),
+    a2a: loadedWhenUsed(async () => (await import('./runtimes/a2a.ts')).createA2aRuntime(tools)),
+  };
+}
+
+/** A start must not pay for the libraries of runtimes that no agent has: they take 60 to 200 ms each. */
+function loadedWhenUsed(load: () => Promise<Runtime>): Runtime {
+  let loading: Promise<Runtime> | undefined;
+  const loaded = (): Promise<Runtime> => (loading ??= load());
+  return {
+    check: async (definition, signal) => (await loaded()).check(definition, signal),
+    run: async (invocation) => (await loaded()).run(invocation),
+    close: async () => (await loading)?.close?.(),
   };
 }
