@@ -9,6 +9,9 @@ export async function openRuntimes(
     command: await createCommandRuntime(tools),
     http: loadedWhenUsed(async () => (await import('./runtimes/http.ts')).createHttpRuntime(tools)),
     a2a: loadedWhenUsed(async () => (await import('./runtimes/a2a.ts')).createA2aRuntime(tools)),
+    model: loadedWhenUsed(async () =>
+      (await import('./runtimes/model.ts')).createModelRuntime(tools),
+    ),
   };
 }
 

@@ -1,6 +1,7 @@
 import { a2aSpec } from './runtimes/a2a-spec.ts';
 import { commandSpec } from './runtimes/command-spec.ts';
 import { httpSpec } from './runtimes/http-spec.ts';
+import { modelSpec } from './runtimes/model-spec.ts';
 import type { RuntimeKind, RuntimeSpecKind } from './runtime.ts';
 
 /** What `centuria.runtime` looks like, by its kind. */
@@ -8,4 +9,5 @@ export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>
   command: commandSpec,
   http: httpSpec,
   a2a: a2aSpec,
+  model: modelSpec,
 };
