@@ -2,6 +2,7 @@ import { a2aSpec } from './runtimes/a2a-spec.ts';
 import { commandSpec } from './runtimes/command-spec.ts';
 import { httpSpec } from './runtimes/http-spec.ts';
 import { modelSpec } from './runtimes/model-spec.ts';
+import { mcpSpec } from './runtimes/mcp-spec.ts';
 import type { RuntimeKind, RuntimeSpecKind } from './runtime.ts';
 
 /** What `centuria.runtime` looks like, by its kind. */
@@ -10,4 +11,5 @@ export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>
   http: httpSpec,
   a2a: a2aSpec,
   model: modelSpec,
+  mcp: mcpSpec,
 };

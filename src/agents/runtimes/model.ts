@@ -2,6 +2,7 @@ import { AppError, toAppError } from '../../base/base.ts';
 import { outboundFailure } from '../../outbound/outbound.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
+import { abortError, startDeadline } from './deadline.ts';
 import { chooseModel, hostOf, type ModelChoice } from './model-choice.ts';
 import { createProgress } from './progress.ts';
 import { missingRequirement } from './requirements.ts';
@@ -54,18 +55,12 @@ export function createModelRuntime(tools: ModelTools): Runtime {
   }
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
-    const { agent, signal, timeoutMs } = invocation;
-    if (signal.aborted) throw cancellation(signal, agent);
+    const { agent, signal } = invocation;
+    if (signal.aborted) throw abortError(signal, agent.name);
     const choice = chosen(invocation);
     const secrets = await keyOf(agent, choice);
     const key = choice.key === undefined ? undefined : secrets.values[choice.key.name];
-    const time = new AbortController();
-    const stopClock = tools.clock.after(timeoutMs, () => time.abort(tooLong(agent, timeoutMs)));
-    const cancelled = new AbortController();
-    const cancel = (): void => cancelled.abort(cancellation(signal, agent));
-    signal.addEventListener('abort', cancel, { once: true });
-    // While the key was read it may have happened.
-    if (signal.aborted) cancel();
+    const deadline = startDeadline(invocation, tools.clock);
     const emit = invocation.onProgress ?? (() => undefined);
     const progress = createProgress(tools.clock, (line) => emit(secrets.redact(line)));
     try {
@@ -82,14 +77,13 @@ export function createModelRuntime(tools: ModelTools): Runtime {
           allow: choice.isOwnUrl ? [] : [hostOf(choice)],
           maxBytes: maxAnswerBytes,
         }),
-        signal: AbortSignal.any([time.signal, cancelled.signal]),
+        signal: deadline.signal,
       });
       return { ...result, output: secrets.redactValue(result.output) };
     } catch (thrown) {
       throw secrets.redactError(toAppError(thrown));
     } finally {
-      stopClock();
-      signal.removeEventListener('abort', cancel);
+      deadline.end();
       progress.end();
     }
   }
@@ -146,16 +140,4 @@ function unsupported({ frontmatter }: AgentDefinition): string | undefined {
 
 function unavailable(reason: string): CheckResult {
   return { ok: false, state: 'unavailable', reason };
-}
-
-function tooLong({ name }: AgentDefinition, timeoutMs: number): AppError {
-  return new AppError('timeout', `agent ${name} took longer than ${timeoutMs} ms`, {
-    details: { agent: name },
-    remedy: 'Raise timeoutSeconds, or give it less to do.',
-  });
-}
-
-function cancellation(signal: AbortSignal, { name }: AgentDefinition): AppError {
-  if (signal.reason instanceof AppError) return signal.reason;
-  return new AppError('cancelled', `agent ${name} was cancelled`);
 }
