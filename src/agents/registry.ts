@@ -55,6 +55,7 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
   const runtimes = await openRuntimes({
     callDoor,
     packageRoot: options.packageRoot,
+    database,
     environment,
     clock,
     log,
