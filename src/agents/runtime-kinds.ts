@@ -1,5 +1,6 @@
 import type { Runtime, RuntimeKind, RuntimeTools } from './runtime.ts';
 import { openChildren } from './runtimes/children.ts';
+import type { Mcp } from './runtimes/mcp-tools.ts';
 import { createCommandRuntime } from './runtimes/command.ts';
 
 /** The runtimes of this version, by their kind. */
@@ -7,16 +8,23 @@ export async function openRuntimes(
   tools: RuntimeTools,
 ): Promise<Readonly<Partial<Record<RuntimeKind, Runtime>>>> {
   const children = await openChildren(tools);
+  let opened: Promise<Mcp> | undefined;
+  const mcp = (): Promise<Mcp> =>
+    (opened ??= import('./runtimes/mcp.ts').then(({ openMcp }) => openMcp(tools, children)));
   return {
     command: await createCommandRuntime(tools, children),
     http: loadedWhenUsed(async () => (await import('./runtimes/http.ts')).createHttpRuntime(tools)),
     a2a: loadedWhenUsed(async () => (await import('./runtimes/a2a.ts')).createA2aRuntime(tools)),
-    mcp: loadedWhenUsed(async () => {
-      const { createMcpRuntime, openMcp } = await import('./runtimes/mcp.ts');
-      return createMcpRuntime(tools, openMcp(tools, children), children);
-    }),
+    mcp: {
+      ...loadedWhenUsed(async () => {
+        const { createMcpRuntime } = await import('./runtimes/mcp.ts');
+        return createMcpRuntime(tools, await mcp(), children);
+      }),
+      // Models use its connections, too.
+      close: async () => (await opened)?.sessions.close(),
+    },
     model: loadedWhenUsed(async () =>
-      (await import('./runtimes/model.ts')).createModelRuntime(tools),
+      (await import('./runtimes/model.ts')).createModelRuntime(tools, mcp),
     ),
   };
 }

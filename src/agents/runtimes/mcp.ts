@@ -154,6 +154,7 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
 
   return {
     run,
+    close: () => mcp.sessions.close(),
     async check(definition, signal) {
       try {
         return await check(definition, signal);
@@ -164,7 +165,6 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
         return { ok: false, state: isHere ? 'failed' : 'unavailable', reason: error.message };
       }
     },
-    close: () => mcp.sessions.close(),
   };
 }
 
