@@ -18,6 +18,7 @@ import { readSecrets } from './secrets.ts';
 
 /** A server that was looked at is not asked again for so long: to ask may be to start it. */
 const lookedMs = 300_000;
+const mostLooked = 1_000;
 
 /** What the runtime and whoever else uses MCP servers are made with. */
 export type McpTools = Pick<
@@ -46,13 +47,12 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent } = invocation;
     const startedMs = clock.monotonicMs();
-    const deadline = startDeadline(invocation, clock);
-    const { signal } = deadline;
     const secrets = await readSecrets(agent, tools.environment);
+    const deadline = startDeadline(invocation, clock);
     const { onProgress } = invocation;
     const call: SessionCall = {
       ...invocation,
-      signal,
+      signal: deadline.signal,
       onProgress: onProgress && ((text) => onProgress(secrets.redact(text))),
     };
     const scope = invocationScope(invocation, { secret: secrets.values });
@@ -140,6 +140,8 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
     await lend(call, placeOf(server, { secret: secrets.values }), (session) =>
       toolOf(session, call),
     );
+    // Of definitions that were edited long ago nobody asks again.
+    if (looked.size >= mostLooked) looked.clear();
     looked.set(definition.hash, clock.monotonicMs());
     return { ok: true };
   }
