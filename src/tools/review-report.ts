@@ -6,6 +6,7 @@ import { toolReportSchema, type Severity } from '../base/base.ts';
 import { ToolError } from './errors.ts';
 import { renderReport } from './review-markdown.ts';
 import { merge, type AgentResult, type MergedFinding } from './review-merge.ts';
+import { readStandardInput } from './tool-input.ts';
 import type { ToolContext } from './tools.ts';
 
 const inputSchema = Type.Object({
@@ -45,7 +46,7 @@ const inputBytes = 256 * 1024 * 1024;
 
 /** Merges the results on standard input into `report.md` and `report.json` in a folder. */
 export async function run(context: ToolContext): Promise<ReviewSummary> {
-  const input = parseInput(await readInput());
+  const input = parseInput(await readStandardInput(inputBytes));
   const folder = context.folder ?? input.folder;
   if (folder === undefined) {
     throw new ToolError('usage', 'no folder for the report was given', 'Give --folder PATH.');
@@ -82,26 +83,6 @@ export async function run(context: ToolContext): Promise<ReviewSummary> {
   const reportJson = write(place, 'report.json', `${JSON.stringify(document, undefined, 2)}\n`);
   const top = findings.slice(0, topFindings);
   return { summary, top, reportMarkdown, reportJson };
-}
-
-async function readInput(): Promise<string> {
-  if (process.stdin.isTTY) {
-    throw new ToolError(
-      'usage',
-      'the results to merge are read from standard input',
-      'Pipe them in as JSON.',
-    );
-  }
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of process.stdin) {
-    const bytes = Buffer.from(chunk);
-    sizeBytes += bytes.length;
-    if (sizeBytes > inputBytes)
-      throw new ToolError('usage', `the results are larger than ${inputBytes} bytes`);
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 function parseInput(text: string): Input {
