@@ -45,6 +45,10 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'relative links and anchors in Markdown lead somewhere',
     load: () => import('./link-check.ts'),
   },
+  'log-triage': {
+    summary: 'failures, bursts, gaps and what stopped, in logs of any size',
+    load: () => import('./log-triage.ts'),
+  },
   'markdown-lint': {
     summary: 'Markdown that renders wrong or reads badly',
     load: () => import('./markdown-lint.ts'),
