@@ -61,6 +61,10 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'merges the reports of the other tools into one ranked report',
     load: () => import('./review-report.ts'),
   },
+  'release-facts': {
+    summary: 'version, tag, changelog, tree and branch agree, as a release needs',
+    load: () => import('./release-facts.ts'),
+  },
   'secret-scan': {
     summary: 'credentials and keys in the tree, redacted',
     load: () => import('./secret-scan.ts'),
