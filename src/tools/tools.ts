@@ -143,6 +143,11 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'type errors of every TypeScript project, under its own settings',
     load: () => import('./type-check.ts'),
   },
+  'upgrade-plan': {
+    summary:
+      'npm upgrades by step, what holds them, what breaks, in which order (asks the registry)',
+    load: () => import('./upgrade-plan.ts'),
+  },
 };
 
 const help = `Usage: centuria-tool NAME [--repo PATH] [--limit N] [--input NAME=VALUE]...
