@@ -2,6 +2,7 @@
 import type { Finding } from '../base/base.ts';
 import { burstOf, familiesOf, sumSeries, type Family } from './log-families.ts';
 import { levels } from './log-formats.ts';
+import { withoutSecrets } from './log-kinds.ts';
 import type { LogStatistics, Place, TemplateStatistics } from './log-statistics.ts';
 import { count, type ReportBuilder } from './report.ts';
 
@@ -54,7 +55,7 @@ function describe(family: Family, log: LogStatistics, points: number): Finding {
   return {
     severity: family.severity,
     rule: family.rule,
-    message: `${amount} × ${first.template.words.join(' ').slice(0, 180)}${kinds}${share}${when}${peak}.`,
+    message: `${amount} × ${text(first)}${kinds}${share}${when}${peak}.`,
     ...placeOf(first.first),
     evidence: [first.sample, ...first.following].join(' ⏎ '),
     ...(family.look === undefined ? {} : { fix: `Look at: ${family.look}` }),
@@ -219,8 +220,10 @@ function addRelated(log: LogStatistics, report: ReportBuilder): void {
   }
 }
 
-function text({ template }: TemplateStatistics): string {
-  return template.words.join(' ').slice(0, 160);
+/** A kind of message in its own words; a wildcard does not make a secret unknown. */
+function text({ template, status }: TemplateStatistics): string {
+  const words = withoutSecrets(template.words.join(' '));
+  return (status === undefined ? words : words.replace(/<n>$/, String(status))).slice(0, 180);
 }
 
 function placeOf({ file, line }: Place): { file: string; line?: number } {

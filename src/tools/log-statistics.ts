@@ -66,7 +66,9 @@ export class LogStatistics {
     const { timeMs } = record;
     if (timeMs === undefined) this.withoutTime += 1;
     else this.#widen(timeMs);
-    const template = this.drain.add(record.level, record.message);
+    // Answers of a web server are told apart by their status, whatever level that is.
+    const branch = record.status === undefined ? record.level : `${record.level} ${record.status}`;
+    const template = this.drain.add(branch, record.message);
     if (template === undefined) {
       this.unclustered += 1;
       return undefined;

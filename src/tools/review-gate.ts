@@ -33,7 +33,7 @@ export function decide(gate: Gate, results: readonly AgentResult[]): Decision {
         ? ''
         : ` (${first.file}${first.line === undefined ? '' : `:${first.line}`})`;
     const more = grave.length > 1 ? `, and ${count(grave.length - 1, 'more', 'more')}` : '';
-    stops.push(`${task}: ${first.severity}, ${first.message}${where}${more}`);
+    stops.push(`${task}: ${first.severity}, ${first.message.replace(/\.$/, '')}${where}${more}`);
   }
   const decision = stops.length > 0 ? 'no-go' : unknown.length > 0 ? 'undecided' : 'go';
   return { decision, reasons: [...stops, ...unknown].map((text) => shorten(text, 400)) };

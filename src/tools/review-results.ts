@@ -109,15 +109,15 @@ function readFinding(value: unknown): Finding | undefined {
     names
       .map((name) => fields[name])
       .find((item): item is string => typeof item === 'string' && item.trim() !== '');
-  const message = text('message', 'title', 'problem', 'statement', 'claim');
+  const message = text('message', 'title', 'effect', 'problem');
   if (message === undefined) return undefined;
   const { line } = fields;
   const file = text('file');
   const evidence = text('evidence', 'impact');
-  const fix = text('fix', 'repair', 'remedy');
+  const fix = text('fix', 'repair', 'change');
   return {
     severity,
-    rule: text('rule', 'cwe', 'id') ?? 'finding',
+    rule: text('rule', 'cwe', 'area') ?? 'finding',
     message: shorten(message, 500),
     ...(file === undefined ? {} : { file: file.replace(/^\.\//, '') }),
     ...(file === undefined || !Number.isInteger(line) || Number(line) < 1
