@@ -40,6 +40,8 @@ declare module 'fastify' {
 }
 
 const bodyLimitBytes = 1024 * 1024;
+/** The one part of the server that is a protected resource of its own. */
+export const mcpPath = '/mcp';
 
 export interface HttpParts {
   readonly guard: Guard;
@@ -105,6 +107,10 @@ export type Http = ReturnType<typeof createHttp>;
 /** The path of a request without its query, which may hold a login code. */
 export function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '/';
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
 }
 
 function setUpParsing(app: FastifyInstance): void {
@@ -243,7 +249,9 @@ function answerError(
   recordDenial(error, request, parts);
   if (error.status === 401) {
     const given = request.headers.authorization !== undefined;
-    const metadata = `${parts.publicUrl()}/.well-known/oauth-protected-resource`;
+    // RFC 9728, 3.1: a resource with a path has its metadata at that path below the well-known one.
+    const resource = isBelow(pathOf(request), mcpPath) ? mcpPath : '';
+    const metadata = `${parts.publicUrl()}/.well-known/oauth-protected-resource${resource}`;
     const challenge = `Bearer realm="centuria", resource_metadata="${metadata}"${given ? ', error="invalid_token"' : ''}`;
     void reply.header('www-authenticate', challenge);
   }
