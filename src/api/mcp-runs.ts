@@ -91,6 +91,8 @@ function progressMessage({ body }: RunEvent): string | undefined {
       return `${body.task}: ${body.text}`;
     case 'attempt.failed':
       return `${body.task}: attempt ${body.attempt} failed: ${body.error.message}`;
+    case 'attempt.succeeded':
+      return `${body.task}: done`;
     case 'task.ended':
       return `${body.task}: ${body.outcome}`;
     case 'task.skipped':

@@ -185,11 +185,6 @@ const taskParams = fromJsonSchema<{ taskId: string }>({
   properties: { taskId: { type: 'string' } },
   required: ['taskId'],
 });
-const updateParams = fromJsonSchema<{ taskId: string; inputResponses: InputResponses }>({
-  type: 'object',
-  properties: { taskId: { type: 'string' }, inputResponses: { type: 'object' } },
-  required: ['taskId', 'inputResponses'],
-});
 
 /** The extension of 2026-07-28. */
 function serveTasks(server: Server, { call, caller }: Exchange): void {
@@ -201,14 +196,16 @@ function serveTasks(server: Server, { call, caller }: Exchange): void {
   server.setRequestHandler('tasks/get', { params: taskParams }, async ({ taskId }, ctx) =>
     taskOf(await ownTask(taskId, ctx), clientOf(ctx)),
   );
-  server.setRequestHandler(
-    'tasks/update',
-    { params: updateParams },
-    async ({ taskId, inputResponses }, ctx) => {
-      await answerQuestions(call, await ownTask(taskId, ctx), inputResponses);
-      return {};
-    },
-  );
+  server.setRequestHandler('tasks/update', { params: taskParams }, async ({ taskId }, ctx) => {
+    const run = await ownTask(taskId, ctx);
+    // The library takes them out of the parameters, whatever the method.
+    const { inputResponses } = ctx.mcpReq;
+    if (inputResponses === undefined) {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'inputResponses is needed');
+    }
+    await answerQuestions(call, run, inputResponses as InputResponses);
+    return {};
+  });
   server.setRequestHandler('tasks/cancel', { params: taskParams }, async ({ taskId }, ctx) => {
     await cancelTask(call, await ownTask(taskId, ctx));
     return {};

@@ -16,6 +16,8 @@ interface ToolEntry {
   readonly annotations: ToolAnnotations;
   /** It begins a run, whose end it may wait for. */
   readonly startsRun?: true;
+  /** Fields of the request under clearer names. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -26,6 +28,13 @@ const entries: readonly ToolEntry[] = [
   { name: 'agents_list', operation: 'listAgents', annotations: looks },
   { name: 'agent_get', operation: 'getAgent', annotations: looks },
   { name: 'agent_problems', operation: 'listAgentProblems', annotations: looks },
+  {
+    name: 'agent_run',
+    operation: 'startAgentRun',
+    annotations: adds,
+    startsRun: true,
+    names: { name: 'agent' },
+  },
   { name: 'workflows_list', operation: 'listWorkflows', annotations: looks },
   { name: 'workflow_get', operation: 'getWorkflow', annotations: looks },
   { name: 'run_start', operation: 'startRun', annotations: adds, startsRun: true },
@@ -81,7 +90,7 @@ export function createTools(operations: ReadonlyMap<string, Operation>): readonl
     if (operation === undefined) {
       throw new Error(`the tool ${entry.name} calls ${entry.operation}, which does not exist`);
     }
-    const named = argumentsOf(operation);
+    const named = argumentsOf(operation, entry.names ?? {});
     const startsRun = entry.startsRun === true;
     return {
       name: entry.name,
@@ -117,7 +126,10 @@ function descriptionOf({ summary, description }: Operation, startsRun: boolean):
  * The parameters of all parts of a request as one list of names. Where two parts have the same name,
  * the later one carries its part's: `name` of the address, `body_name`.
  */
-function argumentsOf(operation: Operation): ReadonlyMap<string, Argument> {
+function argumentsOf(
+  operation: Operation,
+  names: Readonly<Record<string, string>>,
+): ReadonlyMap<string, Argument> {
   const named = new Map<string, Argument>();
   const parts = {
     params: operation.params,
@@ -132,7 +144,7 @@ function argumentsOf(operation: Operation): ReadonlyMap<string, Argument> {
     }
     const needed = new Set(part['required'] as readonly string[] | undefined);
     for (const [field, schema] of Object.entries((part['properties'] ?? {}) as JsonSchema)) {
-      const name = place === 'headers' ? camelCase(field) : field;
+      const name = names[field] ?? (place === 'headers' ? camelCase(field) : field);
       named.set(named.has(name) ? `${place}_${name}` : name, {
         place,
         field,
