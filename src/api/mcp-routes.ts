@@ -133,12 +133,9 @@ async function serve(
     ),
     signal,
   });
-  const answer = await handler.fetch(asked, { parsedBody: body });
-  if (watched.length === 0) return send(reply, answer);
-  return subscriptions.hold(async () => {
-    await send(reply, answer);
-    return reply;
-  });
+  // The reply can be awaited: then it has been sent to its end.
+  const answer = async () => send(reply, await handler.fetch(asked, { parsedBody: body }));
+  return watched.length === 0 ? answer() : subscriptions.hold(answer);
 }
 
 /** The answer of the library as ours; what the hooks have set stays where it says nothing. */

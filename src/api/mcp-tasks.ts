@@ -37,12 +37,19 @@ export function assertSpeaksTasks(capabilities: ClientCapabilities | undefined):
   });
 }
 
+/** Whether a person can be asked through this client. A bare `elicitation: {}` has always meant forms. */
+function takesForms(capabilities: ClientCapabilities | undefined): boolean {
+  const { elicitation } = capabilities ?? {};
+  if (elicitation === undefined) return false;
+  return 'form' in elicitation || Object.keys(elicitation).length === 0;
+}
+
 /**
  * A run as a task. A run that failed is a completed task whose result says so: the extension keeps
  * `failed` for calls that ended in an error of the protocol.
  */
 export function taskOf(run: RunDetail, capabilities: ClientCapabilities | undefined) {
-  const common = taskFields(run, statusOf(run, capabilities?.elicitation !== undefined));
+  const common = taskFields(run, statusOf(run, takesForms(capabilities)));
   if (common.status === 'input_required') {
     return { ...common, inputRequests: inputRequests(run.questions) };
   }

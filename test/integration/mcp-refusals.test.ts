@@ -2,13 +2,15 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testToken } from '../support/bridge.ts';
+import { writeAskingWorkflows } from '../support/asking-workflows.ts';
+import { until } from '../support/databases.ts';
 import { runConformance, startRelay } from '../support/conformance.ts';
 import { modern } from '../support/mcp-clients.ts';
 import { read, send } from '../support/mcp.ts';
 import { openOAuthBridge, type OAuthBridge } from '../support/oauth.ts';
 
 /** More than the tests above the flood send. */
-const requestsPerMinute = 300;
+const requestsPerMinute = 400;
 let bridge: OAuthBridge;
 beforeAll(async () => {
   bridge = await openOAuthBridge({ settings: { requestsPerMinute } });
@@ -180,6 +182,33 @@ test('a token for /mcp works there, through its tools, and nowhere beside it', a
     headers: { authorization: `Bearer ${token}` },
   });
   expect(beside.status).toBe(403);
+});
+
+test('who leaves while a tool waits gives its place back', async () => {
+  await writeAskingWorkflows(bridge.home);
+  const { id } = await bridge.client.startRun({ workflow: 'signalled' });
+  const waiting = async () => (await bridge.client.systemStatus()).bridge.longPolls;
+  for (const call of [
+    { name: 'run_wait', arguments: { id } },
+    { name: 'run_start', arguments: { workflow: 'signalled', waitSeconds: 120 } },
+  ]) {
+    const leaving = new AbortController();
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: call };
+    const answer = bridge.fetch('/mcp', {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify(message),
+      signal: leaving.signal,
+    });
+    const left = answer.then((given) => given.text()).catch(() => 'left');
+    await until(async () => (await waiting()) === 1);
+    leaving.abort();
+    expect(await left).toBe('left');
+    await until(async () => (await waiting()) === 0);
+  }
 });
 
 test('a ticket from outside opens nothing', async () => {
