@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import { createMcpHandler } from '@modelcontextprotocol/server';
+import { createMcpHandler, ProtocolError } from '@modelcontextprotocol/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { toAppError } from '../base/base.ts';
@@ -14,7 +14,7 @@ import type { Insiders } from './insiders.ts';
 import { leftSignal } from './left.ts';
 import { callsFor, type Operation } from './mcp-operations.ts';
 import { createMcpServer } from './mcp-server.ts';
-import { narrowSubscription, runChanges } from './mcp-subscriptions.ts';
+import { assertMaySubscribe, narrowSubscription, runChanges } from './mcp-subscriptions.ts';
 import { createTools, type BridgeTool } from './mcp-tools.ts';
 import type { RouteParts } from './parts.ts';
 import { createPlaces, type Places } from './places.ts';
@@ -112,7 +112,13 @@ async function serve(
 ): Promise<FastifyReply> {
   const { value, refused } = (request.body ?? {}) as Message;
   if (refused !== undefined || value === undefined) {
-    return sendError(reply, -32700, refused ?? 'the body is empty');
+    return sendError(reply, { code: -32700, message: refused ?? 'the body is empty' });
+  }
+  try {
+    assertMaySubscribe(value);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return sendError(reply, error, (value as { readonly id?: unknown }).id);
   }
   const caller = callerOf(request);
   const call = callsFor(app, operations, insiders, { caller, request });
@@ -149,9 +155,13 @@ function send(reply: FastifyReply, answer: Response): FastifyReply {
   return reply.send(Readable.fromWeb(answer.body as ReadableStream));
 }
 
-function sendError(reply: FastifyReply, code: number, message: string): FastifyReply {
+function sendError(
+  reply: FastifyReply,
+  { code, message, data }: Pick<ProtocolError, 'code' | 'message'> & { readonly data?: unknown },
+  id: unknown = null,
+): FastifyReply {
   return reply
     .code(400)
     .type('application/json')
-    .send(JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message } }));
+    .send(JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, data } }));
 }

@@ -26,6 +26,7 @@ import {
   answerQuestions,
   assertSpeaksTasks,
   cancelTask,
+  capabilitiesKey,
   coreTaskOf,
   ownRun,
   speaksTasks,
@@ -37,7 +38,6 @@ import { askingOf, visibleTools, type BridgeTool } from './mcp-tools.ts';
 
 /** How long a list may be kept. Short: rights change, and nobody is told that a list did. */
 const listTtlMs = 30_000;
-const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities';
 
 export type Era = 'legacy' | 'modern';
 

@@ -3,10 +3,32 @@ import type { RunDetail } from '../coordination/coordination.ts';
 import type { Caller } from '../identity/identity.ts';
 import type { CallOperation } from './mcp-operations.ts';
 import { runOfUri } from './mcp-resources.ts';
+import { assertSpeaksTasks, capabilitiesKey, type ClientCapabilities } from './mcp-tasks.ts';
 import type { RouteParts } from './parts.ts';
 
 /** Of one stream: each follows the events of a run. */
 const mostWatched = 50;
+
+/**
+ * Throws -32021 for a client that asks for `notifications/tasks` and has no Tasks. Who has them may ask,
+ * and is told in the acknowledgement that none are sent.
+ */
+export function assertMaySubscribe(body: unknown): void {
+  if (notificationsOf(body)?.taskIds === undefined) return;
+  const { params } = body as { readonly params: { readonly _meta?: Record<string, unknown> } };
+  // oxlint-disable-next-line no-underscore-dangle -- The protocol names it so.
+  assertSpeaksTasks(params._meta?.[capabilitiesKey] as ClientCapabilities | undefined);
+}
+
+function notificationsOf(body: unknown) {
+  const { method, params } = (body ?? {}) as {
+    readonly method?: unknown;
+    readonly params?: {
+      readonly notifications?: { readonly resourceSubscriptions?: unknown; taskIds?: unknown };
+    };
+  };
+  return method === 'subscriptions/listen' ? params?.notifications : undefined;
+}
 
 /** What one stream of `subscriptions/listen` may hear of. */
 export interface Watched {
@@ -24,19 +46,14 @@ export async function narrowSubscription(
   call: CallOperation,
   body: unknown,
 ): Promise<{ readonly body: unknown; readonly watched: readonly Watched[] }> {
-  const { method, params } = (body ?? {}) as {
-    readonly method?: unknown;
-    readonly params?: { readonly notifications?: { readonly resourceSubscriptions?: unknown } };
-  };
-  const uris = params?.notifications?.resourceSubscriptions;
-  if (method !== 'subscriptions/listen' || !Array.isArray(uris)) return { body, watched: [] };
+  const asked = notificationsOf(body);
+  const uris = asked?.resourceSubscriptions;
+  if (!Array.isArray(uris)) return { body, watched: [] };
   const distinct = [...new Set(uris.filter((uri) => typeof uri === 'string'))];
   const found = await Promise.all(distinct.slice(0, mostWatched).map((uri) => look(call, uri)));
   const watched = found.filter((one) => one !== undefined);
-  const notifications = {
-    ...params?.notifications,
-    resourceSubscriptions: watched.map(({ uri }) => uri),
-  };
+  const notifications = { ...asked, resourceSubscriptions: watched.map(({ uri }) => uri) };
+  const { params } = body as { readonly params: object };
   return { body: { ...(body as object), params: { ...params, notifications } }, watched };
 }
 

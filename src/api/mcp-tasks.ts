@@ -15,9 +15,11 @@ import { runResult } from './mcp-answers.ts';
 import type { Answered, CallOperation } from './mcp-operations.ts';
 
 export const tasksExtension = 'io.modelcontextprotocol/tasks';
-export const pollIntervalMs = 1_000;
+/** Where a request of 2026-07-28 says what its client can. */
+export const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities';
+const pollIntervalMs = 1_000;
 
-export type TaskStatus = 'working' | 'input_required' | 'completed' | 'failed' | 'cancelled';
+type TaskStatus = 'working' | 'input_required' | 'completed' | 'failed' | 'cancelled';
 
 /** What a client said of itself in a request. */
 export interface ClientCapabilities {

@@ -294,6 +294,11 @@ test('a subscription hears of its run, and of none that the caller may not read'
   const refused = await send(bridge, 'subscriptions/listen', { notifications }, { token: bare });
   expect(messagesOf(refused.text)[0]?.params?.['notifications']).toEqual({});
 
+  const tasks = { notifications: { taskIds: [id] } };
+  expect((await send(bridge, 'subscriptions/listen', tasks)).message.error?.code).toBe(-32021);
+  const { text } = await send(bridge, 'subscriptions/listen', tasks, withTasks);
+  expect(messagesOf(text)[0]?.params?.['notifications']).toEqual({});
+
   const client = await modernClient(bridge, testToken);
   const heard: string[] = [];
   client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
