@@ -1,7 +1,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentDefinition, Problem } from './agents.ts';
-import { maxSourceBytes } from './frontmatter.ts';
+import { maxSourceBytes, tooLargeRemedy } from './frontmatter.ts';
 import { parseAgent } from './parse.ts';
 
 export interface AgentFolder {
@@ -86,7 +86,10 @@ async function readDefinition(
   try {
     const { size } = await stat(file);
     if (size > maxSourceBytes) {
-      problems.push(fileProblem(file, `the file has ${size} bytes, more than ${maxSourceBytes}`));
+      problems.push({
+        ...fileProblem(file, `the file has ${size} bytes, more than ${maxSourceBytes}`),
+        suggestion: tooLargeRemedy,
+      });
       return last;
     }
     const parsed = parseAgent(await readFile(file), file);

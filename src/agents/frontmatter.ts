@@ -3,6 +3,7 @@ import type { Problem } from './agents.ts';
 
 /** A definition is a page or two; what is larger is no definition. */
 export const maxSourceBytes = 256 * 1024;
+export const tooLargeRemedy = 'Keep long material in files that the prompt names.';
 /** Deeper values are no frontmatter, and a recursion over them could end the process. */
 const maxDepth = 32;
 export const maxAliases = 100;
@@ -45,7 +46,7 @@ export function decodeSource(
   const bytes = typeof source === 'string' ? Buffer.from(source, 'utf8') : Buffer.from(source);
   if (bytes.length > maxSourceBytes) {
     const message = `the file has ${bytes.length} bytes, more than ${maxSourceBytes}`;
-    return complain(1, 1, message, 'Keep long material in files that the prompt names.');
+    return complain(1, 1, message, tooLargeRemedy);
   }
   const text = bytes.toString('utf8');
   const wrong = firstDifference(bytes, Buffer.from(text, 'utf8'));
