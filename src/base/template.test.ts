@@ -100,3 +100,12 @@ test('a big integer stands in a text as its digits, and an absent value is an er
   expect(expand('n ${a}', { a: 2n ** 64n })).toBe('n 18446744073709551616');
   expect(() => expand('n ${a}', { a: undefined })).toThrow('no value that can stand in a text');
 });
+
+test('an input that was not given is asked for', () => {
+  expect(() => expand('${input.repo}', { input: {} })).toThrow(
+    expect.objectContaining({ remedy: 'Give the agent the input repo: by hand, --input repo=…' }),
+  );
+  expect(() => expand('${tasks.repo}', { tasks: {} })).toThrow(
+    expect.objectContaining({ remedy: undefined }),
+  );
+});

@@ -73,6 +73,9 @@ function lookUp(names: string, scope: Readonly<Record<string, unknown>>): unknow
     if (value === null || typeof value !== 'object' || !Object.hasOwn(value, name)) {
       throw new AppError('invalid_input', `\${${names}} names nothing: there is no ${name}`, {
         details: { expression: names, missing: name },
+        ...(names === `input.${name}`
+          ? { remedy: `Give the agent the input ${name}: by hand, --input ${name}=…` }
+          : {}),
       });
     }
     value = (value as Record<string, unknown>)[name];
