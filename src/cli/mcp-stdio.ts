@@ -65,7 +65,13 @@ export async function serveStdio(context: CliContext): Promise<void> {
       void answer(refusal(message, error));
     });
   };
-  client.onerror = say;
+  // The library's words for what is no message are a page of schema for each line.
+  client.onerror = (error) =>
+    say(
+      error instanceof SyntaxError || error.name === 'ZodError' || error.name === '$ZodError'
+        ? new AppError('invalid_input', 'a line on standard input is no JSON-RPC message')
+        : error,
+    );
 
   const ended = new Promise<void>((resolve) => {
     client.onclose = resolve;

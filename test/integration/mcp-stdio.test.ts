@@ -82,13 +82,14 @@ test('messages of 2025-11-25 pass as well, one a line, and the process ends with
   expect(answers.find(({ id }) => id === 3)).toMatchObject({ error: { code: -32601 } });
 });
 
-test('without a server it says so and ends; with a wrong credential each call says so', async () => {
+test('without a server it says so and ends; with a wrong credential each call says so, and rubbish is no message', async () => {
   const nowhere = await home.cli(['mcp']);
   expect(nowhere.status).toBe(6);
   expect(nowhere.stdout).toBe('');
   expect(nowhere.stderr).toMatch(/no Centuria is running on [^]*centuria up/);
 
   const started = home.start(['mcp'], { env: { ...env, CENTURIA_API_KEY: 'wrong' }, stdin: null });
+  started.child.stdin?.write('Hello?\n[]\n{"jsonrpc":"2.0"}\n');
   started.child.stdin?.write('{"jsonrpc":"2.0","id":7,"method":"tools/list"}\n');
   const [line] = await started.until('stdout', /^.+$/m);
   expect(JSON.parse(line)).toMatchObject({
@@ -99,6 +100,9 @@ test('without a server it says so and ends; with a wrong credential each call sa
   const { status, stderr } = await started.ended;
   expect(status).toBe(0);
   expect(stderr).not.toContain('wrong');
+  const complaint = 'centuria mcp: a line on standard input is no JSON-RPC message\n';
+  expect(stderr.split(complaint).length).toBeGreaterThan(2);
+  expect(stderr).not.toContain('invalid_union');
 });
 
 test('mcp config prints what Claude Code reads, and no secret', async () => {
