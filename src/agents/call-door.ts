@@ -104,7 +104,7 @@ async function answer(
     if (name === undefined && request.method === 'GET') return list(response, visitor);
     if (name !== undefined && request.method === 'POST') {
       const input = inputOf(await bodyOf(request));
-      const agent = decodeURIComponent(name);
+      const agent = nameIn(name);
       return send(response, 200, await within(visitor, { agent, input, signal }));
     }
   }
@@ -172,15 +172,29 @@ async function serveMcp(
   else await pipeline(Readable.fromWeb(reply.body as ReadableStream), response);
 }
 
+/** Who says beforehand that it is too much gets an answer; who does not is cut off. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const tooLarge = new AppError('too_large', 'a call has 8 MB at the most', {
+    remedy: 'Write it to a file that the other agent can read, and name that.',
+  });
+  if (Number(request.headers['content-length'] ?? 0) > mostBodyBytes) {
+    request.resume();
+    throw tooLarge;
+  }
   let size = 0;
   request.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > mostBodyBytes) {
-      request.destroy(new AppError('too_large', 'a call has 8 MB at the most'));
-    }
+    if (size > mostBodyBytes) request.destroy(tooLarge);
   });
   return buffer(request);
+}
+
+function nameIn(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    throw new AppError('invalid_input', `${encoded} is no name of an agent`);
+  }
 }
 
 function inputOf(body: Buffer): unknown {

@@ -129,6 +129,14 @@ test('no page of a browser, no wrong token and no other path is answered', async
   for (const body of ['', 'no', '[]', 'null', '{}']) {
     expect(await status('/agents/double', { method: 'POST', body })).toBe(422);
   }
+  expect(await status('/agents/%E0%A4%A', { method: 'POST', body: '{}' })).toBe(422);
+  const found = attemptDoor(admission.environment);
+  if (found === undefined) throw new Error('no door');
+  const input = 'x'.repeat(9 * 1_048_576);
+  await expect(callFromAttempt(found, { agent: 'plain', input })).rejects.toMatchObject({
+    code: 'too_large',
+    message: 'a call has 8 MB at the most',
+  });
   admission.end();
 });
 
