@@ -1,5 +1,5 @@
 /** What a provider's refusals and broken answers mean here. */
-import { APICallError } from 'ai';
+import { APICallError, InvalidResponseDataError } from 'ai';
 import { AppError } from '../../base/base.ts';
 import { outboundFailure } from '../../outbound/outbound.ts';
 import type { ModelChoice } from './model-choice.ts';
@@ -14,6 +14,7 @@ export interface ErrorContext {
 
 /** Of what a provider says, characters that are passed on. */
 const shownCharacters = 300;
+const dayMs = 86_400_000;
 
 /** The error of a step that a provider refused or did not finish. Never holds the request or its headers. */
 export function providerError(thrown: unknown, context: ErrorContext): AppError {
@@ -21,8 +22,12 @@ export function providerError(thrown: unknown, context: ErrorContext): AppError 
   if (own !== undefined) return own;
   const status = statusOf(thrown);
   if (status !== undefined) return statusError(status, thrown, context);
+  // Of an answer that just stops, the client says that it has no reason for its end.
+  const hasStopped = InvalidResponseDataError.isInstance(thrown) && thrown.data === undefined;
+  if (hasStopped || (isConnection(thrown) && context.hadText)) {
+    return broken(context, 'the answer was cut off');
+  }
   if (isConnection(thrown)) {
-    if (context.hadText) return broken(context, 'the answer was cut off');
     return outboundFailure(networkCause(thrown), new URL(context.choice.baseUrl));
   }
   return broken(context, `the answer can not be read: ${wordsOf(thrown)}`);
@@ -90,17 +95,18 @@ function busy(status: number, thrown: unknown, context: ErrorContext, said: stri
   });
 }
 
-/** RFC 9110, 10.2.3: seconds or a date; `retry-after-ms` is OpenAI's and finer. */
+/** RFC 9110, 10.2.3: seconds or a date; `retry-after-ms` is OpenAI's and finer. At most a day. */
 export function retryAfter(
   headers: Readonly<Record<string, string>>,
   nowMs: number,
 ): number | undefined {
-  const fine = Number(headers['retry-after-ms'] ?? Number.NaN);
-  if (Number.isFinite(fine) && fine >= 0) return Math.ceil(fine);
-  const text = headers['retry-after']?.trim() ?? '';
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1_000);
-  const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+  const { 'retry-after-ms': fine = '', 'retry-after': text = '' } = headers;
+  const number = /^\d+(\.\d+)?$/;
+  if (number.test(fine)) return Math.min(dayMs, Math.ceil(Number(fine)));
+  if (number.test(text)) return Math.min(dayMs, Math.ceil(Number(text) * 1_000));
+  // Dates begin with the day of the week; other texts are read as dates, too.
+  const at = /^[A-Za-z]{3,9}, /.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? undefined : Math.min(dayMs, Math.max(0, at - nowMs));
 }
 
 function keyWords({ key, baseUrl }: ModelChoice): string {
