@@ -178,6 +178,6 @@ describe.each([
 });
 
 test('the key was told to nobody', () => {
-  expect(agents.told().length).toBeGreaterThan(20);
-  for (const text of agents.told()) expect(text).not.toContain(agents.key);
+  expect(agents.told.length).toBeGreaterThan(20);
+  for (const text of agents.told) expect(text).not.toContain(agents.key);
 });

@@ -7,7 +7,6 @@ import { createModelRuntime } from '../../src/agents/runtimes/model.ts';
 import type { ModelDefaults, Runtime } from '../../src/agents/runtime.ts';
 import { newId, systemClock, toAppError } from '../../src/base/base.ts';
 import { createOutbound } from '../../src/outbound/outbound.ts';
-import { recordedLog } from './databases.ts';
 import { startModelProvider } from './model-provider.ts';
 import { testFolder } from './processes.ts';
 
@@ -50,7 +49,6 @@ export async function openModelAgents() {
   const folder = join(outside, 'repo');
   const server = await startModelProvider(key);
   const outbound = createOutbound({ allow: [] });
-  const recorded = recordedLog();
   /** All that any call told anybody: results, errors with their causes, progress. */
   const told: string[] = [];
   await fill(outside, folder);
@@ -60,7 +58,6 @@ export async function openModelAgents() {
       packageRoot: folder,
       environment,
       clock: systemClock,
-      log: recorded.log,
       outbound,
       models: { provider: 'anthropic', model: '', baseUrl: server.url, ...models },
     });
@@ -70,7 +67,7 @@ export async function openModelAgents() {
     server,
     folder,
     outside,
-    told: () => [...told, ...recorded.lines],
+    told,
     check: (made: Made, models: Partial<ModelDefaults>, environment: Environment) =>
       runtimeOf(models, environment).check(modelAgent(made), AbortSignal.timeout(10_000)),
     async run(

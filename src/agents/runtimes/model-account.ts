@@ -74,7 +74,7 @@ export class ModelAccount {
 
   /** Tokens of output that the money pays for after the input at its dearest. */
   #affordable(limit: number, input: number): number {
-    if (limit === Infinity || this.#price === undefined) return limit;
+    if (limit === Infinity || this.#price === undefined) return Infinity;
     const price = tierOf(this.#price, input);
     const dearest = Math.max(price.input, price.cacheWrite ?? 0);
     const left = limit - this.#microUsd - input * dearest;

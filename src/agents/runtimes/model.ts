@@ -7,6 +7,11 @@ import { createProgress } from './progress.ts';
 import { missingRequirement } from './requirements.ts';
 import { missingVariable, readSecrets, secretsOf, type Secrets } from './secrets.ts';
 
+export type ModelTools = Pick<
+  RuntimeTools,
+  'packageRoot' | 'environment' | 'clock' | 'outbound' | 'models'
+>;
+
 /** Of one answer: the longest that a model gives, a few dozen bytes of events around each token. */
 const maxAnswerBytes = 64 * 1_048_576;
 
@@ -15,7 +20,7 @@ const maxAnswerBytes = 64 * 1_048_576;
  * definition's prompt is the system prompt. Money, tokens and time are counted and limited; nothing
  * is tried twice here.
  */
-export function createModelRuntime(tools: RuntimeTools): Runtime {
+export function createModelRuntime(tools: ModelTools): Runtime {
   async function check(definition: AgentDefinition, signal: AbortSignal): Promise<CheckResult> {
     const missing = (await missingRequirement(definition, tools)) ?? unsupported(definition);
     if (missing !== undefined) return unavailable(missing);
@@ -26,6 +31,8 @@ export function createModelRuntime(tools: RuntimeTools): Runtime {
       const problem = await missingVariable(name, tools.environment);
       if (problem !== undefined) return unavailable(`no key: set ${name} (${problem})`);
     }
+    const unpaid = unpriced(definition.budget ?? {}, choice);
+    if (unpaid !== undefined) return unavailable(unpaid);
     const silent = choice.isOwnUrl ? undefined : await silence(definition, choice, signal);
     return silent === undefined ? { ok: true } : unavailable(silent);
   }
@@ -49,7 +56,7 @@ export function createModelRuntime(tools: RuntimeTools): Runtime {
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent, signal, timeoutMs } = invocation;
     if (signal.aborted) throw cancellation(signal, agent);
-    const choice = chosen(agent);
+    const choice = chosen(invocation);
     const secrets = await keyOf(agent, choice);
     const key = choice.key === undefined ? undefined : secrets.values[choice.key.name];
     const time = new AbortController();
@@ -62,7 +69,6 @@ export function createModelRuntime(tools: RuntimeTools): Runtime {
     const emit = invocation.onProgress ?? (() => undefined);
     const progress = createProgress(tools.clock, (line) => emit(secrets.redact(line)));
     try {
-      assertAffordable(invocation, choice);
       // Loaded when it is used: the libraries behind it take a third of a second.
       const { runModel } = await import('./model-run.ts');
       const result = await runModel({
@@ -88,11 +94,12 @@ export function createModelRuntime(tools: RuntimeTools): Runtime {
     }
   }
 
-  function chosen(agent: AgentDefinition): ModelChoice {
+  function chosen({ agent, budget }: Invocation): ModelChoice {
     const choice = chooseModel(agent, tools.models);
-    if (!('problem' in choice)) return choice;
-    throw new AppError('agent_unavailable', `agent ${agent.name}: ${choice.problem}`, {
-      details: { agent: agent.name, reason: choice.problem },
+    const reason = 'problem' in choice ? choice.problem : unpriced(budget ?? {}, choice);
+    if (reason === undefined && !('problem' in choice)) return choice;
+    throw new AppError('agent_unavailable', `agent ${agent.name}: ${reason}`, {
+      details: { agent: agent.name, reason },
     });
   }
 
@@ -118,17 +125,17 @@ export function createModelRuntime(tools: RuntimeTools): Runtime {
   };
 }
 
-/** A budget of money can't be held where nobody knows what a token costs. */
-function assertAffordable({ agent, budget }: Invocation, choice: ModelChoice): void {
-  if (budget?.microUsd === undefined || choice.price !== undefined) return;
-  throw new AppError(
-    'agent_unavailable',
-    `agent ${agent.name}: nobody has said what ${choice.model} costs, so that a budget of money can not be held`,
-    {
-      details: { agent: agent.name, model: choice.model },
-      remedy: 'Give price in its runtime: 0 for a model of your own.',
-    },
-  );
+/**
+ * Why its budget can't be held: it is one of money alone, and nobody knows what a token costs. Where
+ * it limits tokens, too, those are held, and what was set aside of the money counts as used.
+ */
+function unpriced(
+  budget: { readonly usd?: unknown; readonly microUsd?: unknown; readonly tokens?: unknown },
+  { model, price }: ModelChoice,
+): string | undefined {
+  const isMoney = budget.usd !== undefined || budget.microUsd !== undefined;
+  if (!isMoney || budget.tokens !== undefined || price !== undefined) return undefined;
+  return `nobody has said what ${model} costs, so that a budget of money alone can not be held: give price in its runtime, 0 for a model of your own, or a budget of tokens`;
 }
 
 function unsupported({ frontmatter }: AgentDefinition): string | undefined {
