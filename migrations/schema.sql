@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 f889510749694837063ef53e14fb6282c825d09bbbb301af1d97ee44ea86ee17.
+-- Of sources with SHA-256 cb7904928e52bd2b87737ad1e5b3119ba41798d5835e38abfbc6ed0286d86877.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -369,6 +369,32 @@ create table login_attempts (
   constraint login_attempts_pkey PRIMARY KEY (username)
 );
 CREATE INDEX login_attempts_by_time ON public.login_attempts USING btree (last_failed_at);
+
+create table mcp_tools (
+  server text not null,
+  tool text not null,
+  server_name text not null,
+  state text not null,
+  reason text,
+  hash text not null,
+  definition json not null,
+  trusted_hash text,
+  trusted_definition json,
+  first_seen_at timestamp with time zone default now() not null,
+  changed_at timestamp with time zone default now() not null,
+  accepted_by text,
+  accepted_by_id text,
+  accepted_at timestamp with time zone,
+  constraint mcp_tools_pkey PRIMARY KEY (server, tool),
+  constraint mcp_tools_check CHECK (((state = 'trusted'::text) = (reason IS NULL))),
+  constraint mcp_tools_check1 CHECK (((state <> 'trusted'::text) OR (trusted_hash = hash))),
+  constraint mcp_tools_check2 CHECK (((trusted_hash IS NULL) = (trusted_definition IS NULL))),
+  constraint mcp_tools_hash_check CHECK ((hash ~ '^[0-9a-f]{64}$'::text)),
+  constraint mcp_tools_server_check CHECK ((server ~ '^[0-9a-f]{64}$'::text)),
+  constraint mcp_tools_state_check CHECK ((state = ANY (ARRAY['trusted'::text, 'quarantined'::text]))),
+  constraint mcp_tools_tool_check CHECK (((length(tool) >= 1) AND (length(tool) <= 256))),
+  constraint mcp_tools_trusted_hash_check CHECK ((trusted_hash ~ '^[0-9a-f]{64}$'::text))
+);
 
 create table oauth_clients (
   client_id text not null,

@@ -130,6 +130,32 @@ export interface AgentStatus {
   readonly lastError?: ErrorRecord;
 }
 
+/** A tool of an MCP server that an agent uses, and what is made of what the server says of it. */
+export interface AgentTool {
+  readonly server: string;
+  /** Hidden characters are written out, here and in the definitions. */
+  readonly tool: string;
+  readonly state: 'trusted' | 'quarantined';
+  /** The rest of the sentence "the tool …". */
+  readonly reason?: string;
+  /** Of the definition. */
+  readonly hash: string;
+  readonly firstSeenAt: string;
+  readonly changedAt: string;
+  readonly acceptedBy?: string;
+  readonly acceptedAt?: string;
+  readonly definition: unknown;
+  /** What was accepted, where that is another. */
+  readonly trusted?: unknown;
+}
+
+export interface AcceptTool {
+  /** Of the definition that somebody has looked at. */
+  readonly hash: string;
+  readonly tool?: string | undefined;
+  readonly by: { readonly name: string; readonly id: string };
+}
+
 /** A complaint about a definition file. */
 export interface Problem {
   readonly file: string;
@@ -156,6 +182,10 @@ export interface AgentRegistry {
   invoke(invocation: Invocation): Promise<InvocationResult>;
   /** Ends processes that a dead worker left behind for these attempts; says how many. */
   reap(attemptIds: readonly string[]): Promise<number>;
+  /** The tools of MCP servers that a loaded agent uses, as far as the servers were asked; none for an unknown agent. */
+  tools(name: string): Promise<readonly AgentTool[]>;
+  /** Lets agents use a quarantined tool as its server describes it now. Throws `conflict` and `agent_not_found`. */
+  acceptTool(name: string, asked: AcceptTool): Promise<void>;
   onChange(
     listener: (change: { added: string[]; changed: string[]; removed: string[] }) => void,
   ): () => void;

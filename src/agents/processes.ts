@@ -25,6 +25,12 @@ export interface ProcUnits {
 /** The name under which an attempt's processes carry its id in their environment. */
 export const attemptVariable = 'CENTURIA_ATTEMPT_ID';
 
+/** A variable of the environment by which processes that belong together are found. */
+export interface ProcessMark {
+  readonly variable: string;
+  readonly value: string;
+}
+
 /**
  * The units of `/proc`, from this process's auxiliary vector; undefined where there is none, and
  * then nothing can be measured or reaped.
@@ -93,11 +99,16 @@ export function runsIn(group: number, pid: number): boolean {
  * Ends every process of this user that was started for one of these attempts, by SIGKILL, and says
  * how many. It looks again until none is left, since one may fork while the list is read.
  */
-export async function reapAttempts(attemptIds: readonly string[]): Promise<number> {
+export function reapAttempts(attemptIds: readonly string[]): Promise<number> {
+  return reapMarked(attemptIds.map((value) => ({ variable: attemptVariable, value })));
+}
+
+/** Does what `reapAttempts` does for processes that carry one of these marks. */
+export async function reapMarked(marks: readonly ProcessMark[]): Promise<number> {
   const rounds = 10;
   const ended = new Set<number>();
-  for (let round = 0; round < rounds && attemptIds.length > 0; round += 1) {
-    const found = processesOf(attemptIds);
+  for (let round = 0; round < rounds && marks.length > 0; round += 1) {
+    const found = processesMarked(marks);
     if (found.length === 0) break;
     for (const pid of found) {
       if (sendSignal(pid, 'SIGKILL')) ended.add(pid);
@@ -109,7 +120,11 @@ export async function reapAttempts(attemptIds: readonly string[]): Promise<numbe
 
 /** The ids of the processes that carry one of these attempts in their environment; zombies have none. */
 export function processesOf(attemptIds: readonly string[]): number[] {
-  const wanted = new Set(attemptIds.map((id) => `${attemptVariable}=${id}`));
+  return processesMarked(attemptIds.map((value) => ({ variable: attemptVariable, value })));
+}
+
+function processesMarked(marks: readonly ProcessMark[]): number[] {
+  const wanted = new Set(marks.map(({ variable, value }) => `${variable}=${value}`));
   return processIds().filter((pid) => {
     // Centuria itself may be run by an attempt of another Centuria.
     if (pid === process.pid) return false;

@@ -18,6 +18,8 @@ import type {
 import { createCallDoor } from './call-door.ts';
 import { noContents, readFolders, type AgentFolder, type FolderContents } from './folders.ts';
 import { openHealthMonitor } from './health-monitor.ts';
+import { acceptAgentTool, agentTools } from './mcp-agent-tools.ts';
+import { openPins } from './mcp-pins.ts';
 import { parseAgent } from './parse.ts';
 import { reapAttempts } from './processes.ts';
 import { insertDefinitions, selectDefinition } from './queries.ts';
@@ -55,12 +57,14 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
   const runtimes = await openRuntimes({
     callDoor,
     packageRoot: options.packageRoot,
+    database,
     environment,
     clock,
     log,
     outbound,
     models: options.models ?? { provider: 'anthropic', model: '', baseUrl: '' },
   });
+  const pins = openPins(database);
   const listeners = new Set<ChangeListener>();
   const lastErrors = new Map<string, ErrorRecord>();
   const running = new Set<Promise<unknown>>();
@@ -205,6 +209,18 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
       }
     },
     reap: reapAttempts,
+    async tools(name) {
+      const agent = contents.definitions.get(name);
+      return agent === undefined ? [] : agentTools(pins, agent);
+    },
+    async acceptTool(name, asked) {
+      const agent = contents.definitions.get(name);
+      if (agent === undefined) throw new AppError('agent_not_found', `there is no agent ${name}`);
+      await acceptAgentTool(pins, agent, asked);
+      log.info({ agent: name, hash: asked.hash, by: asked.by.name }, 'a tool was accepted');
+      // What it says of itself is to be true at once; a failed look is told as its state.
+      await monitor.reset([name]);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,5 +1,6 @@
 import type { Type } from 'typebox';
 import type { Clock, Log } from '../base/base.ts';
+import type { Database } from '../database/database.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { AgentDefinition, Invocation, InvocationResult, RuntimeSpec } from './agents.ts';
 import type { CallDoor } from './call-door.ts';
@@ -32,6 +33,8 @@ export interface RuntimeTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Log;
+  /** What is to be known again after a restart. */
+  readonly database: Database;
   /** The only way out to the network. */
   readonly outbound: Outbound;
   readonly models: ModelDefaults;

@@ -13,12 +13,9 @@ const checkedFindings = 2_000;
 /** Throws `invalid_input` where what an agent is given does not fit its `centuria.input`. */
 export function checkInput(agent: AgentDefinition, input: unknown): void {
   if (agent.input === undefined) return;
-  const [fits, errors] = Schema.Errors(agent.input, input);
-  if (fits) return;
-  const [first] = errors;
-  const where = first?.instancePath ? `at ${first.instancePath} ` : '';
-  const why = first === undefined ? 'does not fit its schema' : first.message;
-  throw new AppError('invalid_input', `agent ${agent.name}: the input ${where}${why}`, {
+  const why = misfit(agent.input, input);
+  if (why === undefined) return;
+  throw new AppError('invalid_input', `agent ${agent.name}: the input ${why}`, {
     details: { agent: agent.name },
     remedy: `\`centuria agent show ${agent.name}\` says what it takes.`,
   });
@@ -44,10 +41,8 @@ export async function verifyOutput(
     });
   };
   if (verify.schema !== undefined) {
-    const [fits, errors] = Schema.Errors(verify.schema, output);
-    const first = errors[0];
-    const where = first?.instancePath ? `at ${first.instancePath} ` : '';
-    if (!fits) refuse(`the output ${where}${first?.message ?? 'does not fit its schema'}`);
+    const why = misfit(verify.schema, output);
+    if (why !== undefined) refuse(`the output ${why}`);
   }
   if (verify.pattern !== undefined) {
     const text = typeof output === 'string' ? output : JSON.stringify(output);
@@ -59,6 +54,18 @@ export async function verifyOutput(
     const problem = reportProblem(output) ?? (await placeProblem(output as ToolReport, input));
     if (problem !== undefined) refuse(problem);
   }
+}
+
+/** What of a value does not fit a JSON Schema, and where: the rest of a sentence. Undefined when all fits. */
+export function misfit(
+  schema: Readonly<Record<string, unknown>>,
+  value: unknown,
+): string | undefined {
+  const [fits, errors] = Schema.Errors(schema, value);
+  if (fits) return undefined;
+  const [first] = errors;
+  const where = first?.instancePath ? `at ${first.instancePath} ` : '';
+  return `${where}${first?.message ?? 'does not fit its schema'}`;
 }
 
 /** What is wrong with a report in itself; undefined when nothing is. */

@@ -1,5 +1,6 @@
 import type { AgentDefinition, AgentRegistry, AgentStatus } from '../agents/agents.ts';
-import { AppError, newId, suggest, type Clock } from '../base/base.ts';
+import { AppError, newId, type Clock } from '../base/base.ts';
+import { agentNamed } from './agent-named.ts';
 import { answers } from './answers.ts';
 import { sendTagged } from './etag.ts';
 import { mayRead, namedInPath } from './callers.ts';
@@ -216,17 +217,4 @@ function statusOf(agents: AgentRegistry, name: string, clock: Clock): AgentStatu
       checkedAt: new Date(clock.nowMs()).toISOString(),
     }
   );
-}
-
-function agentNamed(agents: AgentRegistry, name: string): AgentDefinition {
-  const agent = agents.get(name);
-  if (agent !== undefined) return agent;
-  const near = suggest(
-    name,
-    agents.list().map((one) => one.name),
-  );
-  throw new AppError('agent_not_found', `there is no agent ${name}`, {
-    details: { agent: name },
-    remedy: near === undefined ? 'GET /api/v1/agents lists them.' : `Did you mean ${near}?`,
-  });
 }

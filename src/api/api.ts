@@ -2,6 +2,7 @@
 import { isIP, type AddressInfo } from 'node:net';
 import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
 import { agentRoutes } from './agent-routes.ts';
+import { agentToolRoutes } from './agent-tool-routes.ts';
 import { apiKeyRoutes } from './api-key-routes.ts';
 import { bridgeRoutes } from './bridge-routes.ts';
 import { createEventStreams } from './event-stream.ts';
@@ -30,6 +31,7 @@ import type { BridgeParts, RouteParts } from './parts.ts';
 export type { BridgeParts } from './parts.ts';
 export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
+export type * from './agent-tool-schemas.ts';
 export type * from './identity-requests.ts';
 export type * from './identity-schemas.ts';
 export type * from './run-event-schemas.ts';
@@ -133,6 +135,7 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   bridgeRoutes(app, parts);
   systemRoutes(app, parts);
   agentRoutes(app, parts);
+  agentToolRoutes(app, parts);
   runRoutes(app, parts);
   limitRoutes(app, parts);
   failureRoutes(app, parts);

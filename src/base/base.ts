@@ -12,6 +12,7 @@ export {
   type ErrorRecord,
 } from './errors.ts';
 export { parseCheckedYaml, type CheckedYaml, type Complaint } from './checked-yaml.ts';
+export { canonicalJson } from './canonical.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export { systemClock, type Clock } from './clock.ts';
 export {

@@ -8,6 +8,7 @@ import { attemptDoor, callFromAttempt } from '../client/client.ts';
 import { registerAgentExport } from './agent-export.ts';
 import { registerAgentImport } from './agent-import.ts';
 import { registerAgentLint } from './agent-lint.ts';
+import { quarantineFacts, registerAgentTools } from './agent-tools.ts';
 import { connect } from './connection.ts';
 import type { CliContext, Colours } from './context.ts';
 import { addExamples, collect, wholeNumber } from './flags.ts';
@@ -28,6 +29,7 @@ export function registerAgent(program: Command, context: CliContext): void {
   registerDiff(group, context);
   registerInvoke(group, context);
   registerProblems(group, context);
+  registerAgentTools(group, context);
 }
 
 function registerList(group: Command, context: CliContext): void {
@@ -67,8 +69,10 @@ function registerShow(group: Command, context: CliContext): void {
       .argument('<agent>', 'Its name.'),
     [['Where its file is', 'centuria agent show git-history -o json | jq -r .definition.file']],
   ).action(async (name: string) => {
-    const detail = await connect(context).agent(name);
-    printDocument(context, detail, (agent) => renderAgent(agent, context.stdout.colours));
+    const client = connect(context);
+    const detail = await client.agent(name);
+    const blocked = quarantineFacts(await client.agentTools(name));
+    printDocument(context, detail, (agent) => renderAgent(agent, blocked, context.stdout.colours));
   });
 }
 
@@ -184,7 +188,11 @@ function readSource(file: string): { source: Uint8Array; file: string } {
   }
 }
 
-function renderAgent({ definition, status, problems }: AgentDetail, colours: Colours): string {
+function renderAgent(
+  { definition, status, problems }: AgentDetail,
+  blocked: readonly [string, string][],
+  colours: Colours,
+): string {
   const { bold } = colours;
   const state = stateStyle(status.state, colours)(status.state);
   const facts: [string, string][] = [
@@ -209,6 +217,7 @@ function renderAgent({ definition, status, problems }: AgentDetail, colours: Col
   if (status.lastError !== undefined) {
     facts.push(['Failed', `${oneLine(status.lastError.message)} (${status.lastError.code})`]);
   }
+  facts.push(...blocked);
   for (const { line, message } of problems) facts.push(['Problem', `line ${line}: ${message}`]);
   return facts.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join('\n');
 }

@@ -1,8 +1,10 @@
 /** The typed client of the bridge: what the command line and other programs call. It needs no part of the server. */
 import type {
+  AcceptToolRequest,
   AgentDetail,
   AgentList,
   AgentProblems,
+  AgentTools,
   BridgeAgents,
   BridgeStatus,
   Health,
@@ -73,6 +75,11 @@ export function createClient(options: ClientOptions) {
     agentProblems: (call?: CallOptions) => get<AgentProblems>('/api/v1/agents/problems', call),
     agent: (name: string, call?: CallOptions) =>
       get<AgentDetail>(`/api/v1/agents/${encodeURIComponent(name)}`, call),
+    agentTools: (name: string, call?: CallOptions) =>
+      get<AgentTools>(`/api/v1/agents/${encodeURIComponent(name)}/tools`, call),
+    /** Lets agents use a quarantined tool as its server describes it now. */
+    acceptAgentTool: (name: string, body: AcceptToolRequest) =>
+      post<AgentTools>(`/api/v1/agents/${encodeURIComponent(name)}/tools/accept`, body),
     /** Runs an agent once; aborting the signal stops it. */
     startAgentRun: (name: string, body: StartAgentRunRequest, call: StartOptions = {}) =>
       post<RunSummary>(`/api/v1/agents/${encodeURIComponent(name)}/runs`, body, call),

@@ -10,8 +10,7 @@ import type {
   DelegatedAnswer,
   DelegatedCall,
 } from '../agents/agents.ts';
-import { AppError, type Log } from '../base/base.ts';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson, AppError, type Log } from '../base/base.ts';
 import type { Amounts } from './definition.ts';
 import type { Parent } from './events.ts';
 import type { Coordination, RunDetail, RunSummary } from './types.ts';

@@ -1,4 +1,4 @@
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson } from '../base/base.ts';
 
 /**
  * How alike two JSON values are, from 0 to 1. Texts by their common pairs of words (the

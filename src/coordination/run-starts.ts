@@ -1,10 +1,9 @@
 /** How runs begin: planned, started and forked, pinned to all that they need for their whole life. */
 import { createHash } from 'node:crypto';
 import type { AgentDefinition } from '../agents/agents.ts';
-import { AppError, newId, suggest } from '../base/base.ts';
+import { AppError, canonicalJson, newId, suggest } from '../base/base.ts';
 import { agentWorkflow } from './agent-runs.ts';
 import { assertNoBudgets } from './call-gate.ts';
-import { canonicalJson } from './canonical.ts';
 import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
 import type { Definitions } from './definitions.ts';
 import type { EventBody } from './events.ts';

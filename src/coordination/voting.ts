@@ -1,8 +1,7 @@
 /** Which answers count as one, and how much weight stands behind each. Pure. */
-import { canonicalJson } from './canonical.ts';
 import type { Judge, Voting } from './definition.ts';
 import type { Verdict, Vote } from './events.ts';
-import type { ErrorRecord } from '../base/base.ts';
+import { canonicalJson, type ErrorRecord } from '../base/base.ts';
 import { likeness } from './likeness.ts';
 
 /** What became of one voter. */

@@ -1,8 +1,7 @@
 /** Workflow files: what they may hold, what is made of them, and what is wrong with them. */
 import { createHash } from 'node:crypto';
-import { canonicalJson } from './canonical.ts';
 import { Type } from 'typebox';
-import { parseCheckedYaml } from '../base/base.ts';
+import { canonicalJson, parseCheckedYaml } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { WorkflowProblem } from './types.ts';
 import { compileWorkflow } from './workflow-compile.ts';

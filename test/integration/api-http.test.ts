@@ -115,6 +115,7 @@ test('what is answered is what the served document says', async () => {
     '/api/v1/system/status': 'SystemStatus',
     '/api/v1/agents': 'AgentList',
     '/api/v1/agents/echo': 'AgentDetail',
+    '/api/v1/agents/echo/tools': 'AgentTools',
     '/api/v1/agents/problems': 'AgentProblems',
     '/api/v1/workflows': 'WorkflowList',
     '/api/v1/workflows/hello': 'WorkflowDefinition',

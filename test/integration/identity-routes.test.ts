@@ -64,8 +64,9 @@ const byCredential: Readonly<Record<string, Group>> = {
 const byPermission: Readonly<Record<string, Group>> = {
   'agents.read': {
     may: readers,
-    operations: 'getBridgeAgents listAgents listAgentProblems getAgent',
+    operations: 'getBridgeAgents listAgents listAgentProblems getAgent listAgentTools',
   },
+  'agents.write': { may: ['system', 'admin', 'owner'], operations: 'acceptAgentTool' },
   'agents.execute': { may: workers, operations: 'invokeAgent startAgentRun' },
   'workflows.read': { may: readers, operations: 'listWorkflows getWorkflow' },
   'workflows.execute': { may: workers, operations: 'startRun' },

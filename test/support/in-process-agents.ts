@@ -45,6 +45,8 @@ export function inProcessAgents(
     problems: () => [],
     invoke: (invocation) => invoke(functions, invocation),
     reap: async () => 0,
+    tools: async () => [],
+    acceptTool: async () => undefined,
     onChange: () => () => undefined,
     close: async () => undefined,
   };

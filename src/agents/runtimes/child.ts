@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../base/base.ts';
 import { createProgress } from './progress.ts';
-import { reapAttempts, runningOf, runsIn, sendSignal } from '../processes.ts';
+import { reapMarked, runningOf, runsIn, sendSignal, type ProcessMark } from '../processes.ts';
 import type { ResourceSampler } from './resource-sampler.ts';
 
 /** One program to run for one attempt. */
@@ -16,13 +16,23 @@ export interface ChildCall {
   readonly environment: Readonly<Record<string, string>>;
   /** Goes to standard input; undefined: there is none. */
   readonly input: string | undefined;
-  readonly attemptId: string;
+  /** For a program that is talked with: it gets standard input, and its output goes here instead of into `stdout`. */
+  readonly talk?: ChildTalk;
+  /** By which its processes are found in the end; also those that have left its group. */
+  readonly mark: ProcessMark;
   readonly timeoutMs: number;
   /** Checked by polling; not at all without a sampler. */
   readonly memoryBytes: number;
   readonly outputBytes: number;
   readonly signal: AbortSignal;
   readonly onLine?: ((line: string) => void) | undefined;
+}
+
+export interface ChildTalk {
+  /** Called once, before any output. */
+  onStart(stdin: Writable, pid: number): void;
+  /** False: it was too much, and the program is ended for it. */
+  onOutput(chunk: Buffer): boolean;
 }
 
 export type StopReason = 'timeout' | 'cancelled' | 'memory' | 'output';
@@ -52,6 +62,8 @@ export interface ChildTools {
   readonly sampler: ResourceSampler | undefined;
 }
 
+/** What setTimeout can count; above it, it fires at once. */
+const longestTimerMs = 2 ** 31 - 1;
 const stderrKeptBytes = 64 * 1024;
 /** Between SIGTERM and SIGKILL. */
 const termGraceMs = 2_000;
@@ -64,28 +76,30 @@ const closeGraceMs = 500;
  */
 export async function runChild(call: ChildCall, tools: ChildTools): Promise<ChildEnd> {
   const startedMs = tools.clock.monotonicMs();
+  const takesInput = call.input !== undefined || call.talk !== undefined;
   const child = spawn(call.file, call.arguments, {
     ...(call.directory === undefined ? {} : { cwd: call.directory }),
     env: call.environment,
     // A group and session of its own, so that one signal reaches all of it.
     detached: true,
-    stdio: [call.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [takesInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
   const exited = exitOf(child);
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const group = await started(child);
 
   const stop = createStop(group);
-  const output = collectOutput(child, call.outputBytes, () => stop.now('output'));
+  const output = collectOutput(child, call, () => stop.now('output'));
   const errors = collectErrors(child, tools.clock, call.onLine);
   if (child.stdin !== null && call.input !== undefined) void feed(child.stdin, call.input);
+  if (child.stdin !== null && call.talk !== undefined) call.talk.onStart(child.stdin, group);
   const measured: { cpuMs?: number; peakMemoryBytes?: number } = {};
   const unwatch = tools.sampler?.watch(group, ({ cpuMs, memoryBytes }) => {
     measured.cpuMs = Math.max(measured.cpuMs ?? 0, cpuMs);
     measured.peakMemoryBytes = Math.max(measured.peakMemoryBytes ?? 0, memoryBytes);
     if (memoryBytes > call.memoryBytes) stop.now('memory');
   });
-  const timer = setTimeout(() => stop.gently('timeout'), call.timeoutMs);
+  const timer = setTimeout(() => stop.gently('timeout'), Math.min(call.timeoutMs, longestTimerMs));
   const onAbort = (): void => stop.gently('cancelled');
   call.signal.addEventListener('abort', onAbort, { once: true });
   if (call.signal.aborted) onAbort();
@@ -94,7 +108,7 @@ export async function runChild(call: ChildCall, tools: ChildTools): Promise<Chil
   clearTimeout(timer);
   call.signal.removeEventListener('abort', onAbort);
   await stop.settled();
-  await endSurvivors(child, closed, group, call.attemptId);
+  await endSurvivors(child, closed, group, call.mark);
   unwatch?.();
   errors.end();
   return {
@@ -168,12 +182,12 @@ async function endSurvivors(
   child: ChildProcess,
   closed: Promise<void>,
   group: number,
-  attemptId: string,
+  mark: ProcessMark,
 ): Promise<void> {
   await within(closed, closeGraceMs);
   sendSignal(-group, 'SIGKILL');
-  // What left the group by setsid still carries the attempt in its environment.
-  await reapAttempts([attemptId]);
+  // What left the group by setsid still carries the mark in its environment.
+  await reapMarked([mark]);
   if (await within(closed, closeGraceMs)) return;
   child.stdout?.destroy();
   child.stderr?.destroy();
@@ -187,15 +201,21 @@ async function within(promise: Promise<void>, ms: number): Promise<boolean> {
   return first;
 }
 
-function collectOutput(child: ChildProcess, limit: number, onLimit: () => void) {
+function collectOutput(
+  child: ChildProcess,
+  { outputBytes, talk }: Pick<ChildCall, 'outputBytes' | 'talk'>,
+  onLimit: () => void,
+) {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  const take = (chunk: Buffer): boolean => {
+    if (talk !== undefined) return talk.onOutput(chunk);
+    if (bytes <= outputBytes) chunks.push(chunk);
+    return bytes <= outputBytes;
+  };
   child.stdout?.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes <= limit) {
-      chunks.push(chunk);
-      return;
-    }
+    if (take(chunk)) return;
     chunks.length = 0;
     onLimit();
     child.stdout?.destroy();

@@ -1,18 +1,21 @@
-import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
-import { delimiter, isAbsolute } from 'node:path';
-import { promisify } from 'node:util';
-import { AppError, expand, newId, toAppError } from '../../base/base.ts';
+import { isAbsolute } from 'node:path';
+import { expand, newId, toAppError } from '../../base/base.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import { AgentFailure } from '../failure.ts';
-import { runChild, type ChildTools } from './child.ts';
-import { endError, readOutput, startError, type CommandContext } from './command-errors.ts';
+import {
+  cancellation,
+  neededProgram,
+  openChildren,
+  usableDirectory,
+  type Children,
+  type ChildStart,
+} from './children.ts';
+import { endError, readOutput, type CommandContext } from './command-errors.ts';
 import type { Verify } from '../definition-schema.ts';
 import type { CommandRuntimeSpec } from './command-spec.ts';
-import { attemptVariable, readProcUnits } from '../processes.ts';
-import { findProgram, searchFolders, type FoundProgram, type ProgramPlaces } from '../programs.ts';
+import { attemptVariable } from '../processes.ts';
+import { findProgram, type FoundProgram, type ProgramPlaces } from '../programs.ts';
 import { invocationScope } from './invocation-scope.ts';
-import { createResourceSampler } from './resource-sampler.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
 export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock' | 'callDoor'>;
@@ -25,34 +28,18 @@ const partialLength = 65_536;
 /** A check says yes or no; what it writes is not read. */
 const checkOutputMb = 1;
 
-/** What nearly every program needs and none of it a secret of ours. */
-const passedAlways = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'TZ',
-  'TMPDIR',
-  'NODE_EXTRA_CA_CERTS',
-  ...['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]),
-];
-
 /**
  * Runs programs: no shell unless asked, each array element one argument, each attempt a process
  * group of its own with limits on time, output and memory. The memory limit is polled every 200 ms
  * over all processes of the attempt; where the system has no /proc it is not enforced, and neither
  * memory nor processor time is reported.
  */
-export async function createCommandRuntime(options: CommandTools): Promise<Runtime> {
-  const places: ProgramPlaces = {
-    packageRoot: options.packageRoot,
-    path: options.environment['PATH'],
-  };
-  const units = readProcUnits();
-  const tools: ChildTools = {
-    clock: options.clock,
-    sampler: units && createResourceSampler(units),
-  };
-  const setpriv = await findDeathSignal(places);
+export async function createCommandRuntime(
+  options: CommandTools,
+  shared?: Children,
+): Promise<Runtime> {
+  const children = shared ?? (await openChildren(options));
+  const { places } = children;
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent, signal } = invocation;
@@ -88,23 +75,18 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
     return { output: readOutput(end.stdout, spec.stdout ?? 'text', agent.name), usage: end.usage };
   }
 
-  async function start(program: FoundProgram, call: StartCall) {
-    const [file = program.file, ...leading] = [...setpriv, program.file, ...program.leading];
-    try {
-      return await runChild(
-        {
-          ...call,
-          file,
-          arguments: [...leading, ...call.arguments],
-          timeoutMs: call.context.timeoutMs,
-          memoryBytes: call.context.memoryMb * bytesPerMb,
-          outputBytes: call.context.outputMb * bytesPerMb,
-        },
-        tools,
-      );
-    } catch (thrown) {
-      throw startError(thrown, call.context.agent, program.file);
-    }
+  function start(program: FoundProgram, { context, attemptId, ...call }: StartCall) {
+    return children.run(
+      program,
+      {
+        ...call,
+        timeoutMs: context.timeoutMs,
+        memoryBytes: context.memoryMb * bytesPerMb,
+        outputBytes: context.outputMb * bytesPerMb,
+        mark: { variable: attemptVariable, value: attemptId },
+      },
+      context.agent,
+    );
   }
 
   async function check(definition: AgentDefinition, signal: AbortSignal): Promise<CheckResult> {
@@ -143,20 +125,8 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
     spec: CommandRuntimeSpec,
     attempt: Pick<Invocation, 'attemptId' | 'idempotencyKey'>,
   ): Record<string, string> {
-    const passed: Record<string, string> = {};
-    const names = [
-      ...passedAlways,
-      ...(spec.environment ?? []),
-      ...definition.requires.environment,
-    ];
-    for (const name of names) {
-      const value = options.environment[name];
-      if (value !== undefined) passed[name] = value;
-    }
-    passed['PATH'] = searchFolders(places).join(delimiter);
-    passed[attemptVariable] = attempt.attemptId;
-    passed['CENTURIA_ATTEMPT_KEY'] = attempt.idempotencyKey;
-    return passed;
+    const names = [...(spec.environment ?? []), ...definition.requires.environment];
+    return children.environmentOf(names, attempt);
   }
 
   return {
@@ -171,10 +141,7 @@ export async function createCommandRuntime(options: CommandTools): Promise<Runti
   };
 }
 
-interface StartCall {
-  readonly arguments: readonly string[];
-  readonly directory: string | undefined;
-  readonly environment: Readonly<Record<string, string>>;
+interface StartCall extends Pick<ChildStart, 'arguments' | 'directory' | 'environment'> {
   readonly input: string | undefined;
   readonly attemptId: string;
   readonly context: CommandContext;
@@ -208,26 +175,6 @@ function specOf(definition: AgentDefinition): CommandRuntimeSpec {
   return definition.runtime as CommandRuntimeSpec;
 }
 
-/**
- * `setpriv --pdeathsig KILL --` makes Linux end the program when this process dies, even by kill -9.
- * Empty where there is none that can: BusyBox has a setpriv without it.
- */
-async function findDeathSignal(places: ProgramPlaces): Promise<string[]> {
-  if (process.platform !== 'linux') return [];
-  const setpriv = await findProgram('setpriv', places);
-  const command = setpriv && [setpriv.file, '--pdeathsig', 'KILL', '--'];
-  if (command === undefined) return [];
-  const [file = '', ...leading] = command;
-  try {
-    await promisify(execFile)(file, [...leading, process.execPath, '--version'], {
-      timeout: 5_000,
-    });
-    return command;
-  } catch {
-    return [];
-  }
-}
-
 async function programOf(
   spec: CommandRuntimeSpec,
   agent: AgentDefinition,
@@ -237,17 +184,7 @@ async function programOf(
     // After the text comes $0, then the arguments as $1 and on: values never become code.
     return { file: '/bin/sh', leading: ['-c', spec.command ?? '', agent.name] };
   }
-  const name = spec.program ?? '';
-  const found = await findProgram(name, places);
-  if (found !== undefined) return found;
-  throw new AppError(
-    'agent_unavailable',
-    `agent ${agent.name}: the program ${name} was not found`,
-    {
-      details: { agent: agent.name, program: name },
-      remedy: `Install ${name}, or add its folder to PATH.`,
-    },
-  );
+  return neededProgram(spec.program ?? '', agent.name, places);
 }
 
 type Scope = Readonly<Record<string, unknown>>;
@@ -262,27 +199,7 @@ function argumentsOf(templates: readonly (string | number)[], scope: Scope): str
 
 async function directoryOf(spec: CommandRuntimeSpec, scope: Scope): Promise<string | undefined> {
   if (spec.directory === undefined) return undefined;
-  const directory = expand(spec.directory, scope);
-  // Without this look a missing folder would read as a missing program: both are ENOENT.
-  const found =
-    typeof directory === 'string' && isAbsolute(directory) && (await isFolder(directory));
-  if (found) return directory;
-  throw new AppError(
-    'invalid_input',
-    `the directory ${JSON.stringify(directory)} can not be used`,
-    {
-      details: { directory },
-      remedy: 'Give the absolute path of a folder that exists.',
-    },
-  );
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch {
-    return false;
-  }
+  return usableDirectory(expand(spec.directory, scope));
 }
 
 function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
@@ -293,11 +210,6 @@ function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
 
 function throwIfCancelled(signal: AbortSignal, agent: string): void {
   if (signal.aborted) throw cancellation(signal, agent);
-}
-
-function cancellation(signal: AbortSignal, agent: string): AppError {
-  if (signal.reason instanceof AppError) return signal.reason;
-  return new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
 }
 
 /** What a program that failed had written: its next attempt may go on from there. */
