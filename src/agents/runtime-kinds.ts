@@ -1,5 +1,6 @@
 import type { Runtime, RuntimeKind, RuntimeTools } from './runtime.ts';
 import { openChildren } from './runtimes/children.ts';
+import { createClaudeCodeRuntime } from './runtimes/claude-code.ts';
 import { createCommandRuntime } from './runtimes/command.ts';
 import { createMcpRuntime, openMcp } from './runtimes/mcp.ts';
 import { createModelRuntime } from './runtimes/model.ts';
@@ -14,5 +15,6 @@ export async function openRuntimes(
     command: await createCommandRuntime(tools, children),
     mcp: createMcpRuntime(tools, mcp, children),
     model: createModelRuntime(tools),
+    'claude-code': createClaudeCodeRuntime(tools, children),
   };
 }

@@ -1,3 +1,4 @@
+import { claudeCodeSpec } from './runtimes/claude-code-spec.ts';
 import { commandSpec } from './runtimes/command-spec.ts';
 import { mcpSpec } from './runtimes/mcp-spec.ts';
 import { modelSpec } from './runtimes/model-spec.ts';
@@ -8,4 +9,5 @@ export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>
   command: commandSpec,
   mcp: mcpSpec,
   model: modelSpec,
+  'claude-code': claudeCodeSpec,
 };
