@@ -10,10 +10,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { buffer } from 'node:stream/consumers';
 import type { ReadableStream } from 'node:stream/web';
-import { createMcpHandler } from '@modelcontextprotocol/server';
 import { AppError, errorCodes, toAppError, type Log } from '../base/base.ts';
 import type { Delegate } from './agents.ts';
-import { callServer } from './call-server.ts';
 
 export interface CallDoor {
   /** Lets the program of one attempt in until `end` is called. */
@@ -151,10 +149,10 @@ async function serveMcp(
   visitor: Visitor,
   signal: AbortSignal,
 ): Promise<void> {
-  const handler = createMcpHandler(() =>
-    callServer(visitor.delegate.agents, (agent, input) =>
-      within(visitor, { agent, input, signal }),
-    ),
+  // Loaded with the first such call: it takes 100 ms, and most servers never get one.
+  const { callHandler } = await import('./call-server.ts');
+  const handler = callHandler(visitor.delegate.agents, (agent, input) =>
+    within(visitor, { agent, input, signal }),
   );
   const headers = Object.entries(request.headers).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)] as [string, string]],

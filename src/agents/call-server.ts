@@ -1,36 +1,24 @@
 import {
+  createMcpHandler,
   ProtocolError,
   ProtocolErrorCode,
   Server,
   type CallToolResult,
+  type McpHttpHandler,
 } from '@modelcontextprotocol/server';
 import { toAppError } from '../base/base.ts';
 import type { AgentDefinition, DelegatedAnswer } from './agents.ts';
+import { callToolName, callToolSchema } from './call-tools.ts';
 
-/** What an agent is called as a tool: `agent_` and its name. */
-export function callToolName({ name }: AgentDefinition): string {
-  return `agent_${name}`;
+type CallAgent = (agent: string, input: unknown) => Promise<DelegatedAnswer>;
+
+/** Answers requests of the Model Context Protocol; its tools are these agents. */
+export function callHandler(agents: readonly AgentDefinition[], call: CallAgent): McpHttpHandler {
+  return createMcpHandler(() => callServer(agents, call));
 }
 
-/** The shape of a tool's arguments: the agent's input where that is an object, else `{input}`. */
-export function callToolSchema({ input }: AgentDefinition): {
-  readonly schema: { readonly type: 'object'; readonly [key: string]: unknown };
-  readonly inputOf: (given: unknown) => unknown;
-} {
-  if (input?.['type'] === 'object') {
-    return { schema: { ...input, type: 'object' }, inputOf: (given) => given ?? {} };
-  }
-  return {
-    schema: { type: 'object', properties: { input: input ?? {} }, required: ['input'] },
-    inputOf: (given) => (given as { readonly input?: unknown } | undefined)?.input ?? null,
-  };
-}
-
-/** A server of the Model Context Protocol whose tools are these agents; made anew for each request. */
-export function callServer(
-  agents: readonly AgentDefinition[],
-  call: (agent: string, input: unknown) => Promise<DelegatedAnswer>,
-): Server {
+/** Made anew for each request. */
+function callServer(agents: readonly AgentDefinition[], call: CallAgent): Server {
   const server = new Server(
     { name: 'centuria-agents', version: '1' },
     {

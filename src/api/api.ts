@@ -13,6 +13,9 @@ import { createPublicAddress } from './public-address.ts';
 import { registerOpenapi } from './openapi.ts';
 import { oauthPageRoutes } from './oauth-page-routes.ts';
 import { oauthRoutes } from './oauth-routes.ts';
+import { createInsiders, type Insiders } from './insiders.ts';
+import { collectOperations } from './mcp-operations.ts';
+import { mcpRoutes } from './mcp-routes.ts';
 import { limitRoutes } from './limit-routes.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
@@ -76,14 +79,16 @@ export async function startBridge(options: BridgeParts): Promise<Bridge> {
   });
   const loginLink = () => `${origin()}/login?code=${guard.loginCode()}`;
 
+  const insiders = createInsiders();
   const app = createHttp({
     guard,
+    insiders,
     identity: options.identity,
     publicUrl: options.publicAddress.url,
     log,
     isReady: () => state.ready && !closing.signal.aborted,
   });
-  await addRoutes(app, {
+  const routeParts: RouteParts = {
     ...options,
     guard,
     loginLink,
@@ -92,7 +97,8 @@ export async function startBridge(options: BridgeParts): Promise<Bridge> {
     streams: createEventStreams({ clock, log, closing: closing.signal }),
     longPolls: createPlaces('long polls', mostLongPolls),
     invocations: createPlaces('calls of agents', mostInvocations),
-  });
+  };
+  await addRoutes(app, routeParts, insiders);
   await listen(app, host, bridgePort);
   state.port = (app.server.address() as AddressInfo).port;
   options.publicAddress.listensOn(origin());
@@ -117,20 +123,23 @@ export async function startBridge(options: BridgeParts): Promise<Bridge> {
 export async function openapiDocument(version: string): Promise<object> {
   // Routes only keep their parts for when they are called, and nothing is called here.
   const parts = { version, identity: {}, publicAddress: createPublicAddress('') } as RouteParts;
+  const insiders = createInsiders();
   const app = createHttp({
     guard: parts.guard,
+    insiders,
     identity: parts.identity,
     publicUrl: parts.publicAddress.url,
     log: parts.log,
     isReady: () => false,
   });
-  await addRoutes(app, parts);
+  await addRoutes(app, parts, insiders);
   await app.ready();
   return app.swagger();
 }
 
-async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
+async function addRoutes(app: Http, parts: RouteParts, insiders: Insiders): Promise<void> {
   await registerOpenapi(app, parts.version);
+  const operations = collectOperations(app);
   pageRoutes(app, parts.guard);
   bridgeRoutes(app, parts);
   systemRoutes(app, parts);
@@ -149,6 +158,7 @@ async function addRoutes(app: Http, parts: RouteParts): Promise<void> {
   securityRoutes(app, parts);
   oauthRoutes(app, parts);
   oauthPageRoutes(app, parts);
+  mcpRoutes(app, parts, operations, insiders);
   app.get(
     '/openapi.json',
     {

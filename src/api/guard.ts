@@ -22,6 +22,8 @@ const mostLoginCodes = 20;
 export interface Guard {
   /** Refuses a Host that is not ours: a page elsewhere whose name was pointed at this address. Throws `misdirected`. */
   checkHost(asked: Asked): void;
+  /** Refuses what a browser sends from a page of another origin. Throws `denied`. */
+  checkPage(asked: Asked): void;
   /**
    * Who asks: an Authorization header, or a browser's cookie. Without a promise where memory knows.
    * Throws what `callers.whoIs` does, `unauthenticated` without a credential, and `denied` for a
@@ -64,6 +66,12 @@ export function createGuard({ identity, host, port, publicUrl, clock }: GuardOpt
         `this server does not answer for Host ${name ?? '(none)'}`,
         { remedy: `Use ${own}/, or set CENTURIA_PUBLIC_URL to the address that people use.` },
       );
+    },
+
+    checkPage({ headers: { origin, host: named = '' } }) {
+      if (origin === undefined || origin === `http://${named}`) return;
+      if (origin === new URL(publicUrl()).origin) return;
+      throw new AppError('denied', 'the request comes from another page');
     },
 
     whoAsks(asked) {

@@ -13,6 +13,7 @@ import {
   type Identity,
 } from '../identity/identity.ts';
 import { originOf } from './callers.ts';
+import type { Insiders } from './insiders.ts';
 import { createFastAccess, type FastAnswer } from './fast-access.ts';
 import type { Guard } from './guard.ts';
 import { presentable, problemDocument, problemMediaType } from './problem.ts';
@@ -22,6 +23,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; undefined on the routes that are open. */
     caller: Caller | undefined;
+    /** Another route of this process asks, whose own request was let in and counted. */
+    isInside: boolean;
     /** The trace of a `traceparent` header (W3C Trace Context), for the log. */
     trace: { readonly traceId: string; readonly parentId: string } | undefined;
   }
@@ -36,13 +39,18 @@ declare module 'fastify' {
     readonly some?: boolean;
     /** Answers while the server starts or stops, and is not counted against the rate limit. */
     readonly always?: boolean;
+    /** Takes nothing that a page of another origin sends, whatever credential it shows. */
+    readonly ownPages?: boolean;
   }
 }
 
 const bodyLimitBytes = 1024 * 1024;
+/** The one part of the server that is a protected resource of its own. */
+export const mcpPath = '/mcp';
 
 export interface HttpParts {
   readonly guard: Guard;
+  readonly insiders: Insiders;
   readonly identity: Pick<Identity, 'limits' | 'events'>;
   readonly publicUrl: () => string;
   readonly log: Log;
@@ -78,6 +86,7 @@ export function createHttp(parts: HttpParts) {
   setUpValidation(app);
   setUpParsing(app);
   app.decorateRequest('caller', undefined);
+  app.decorateRequest('isInside', false);
   app.decorateRequest('trace', undefined);
   setUpRequests(app, parts);
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
@@ -107,8 +116,12 @@ export function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '/';
 }
 
-function setUpParsing(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}
+
+/** Reads a JSON body within its bounds. Throws as `parseJsonBody`. */
+export function strictJsonParser(app: FastifyInstance): (text: string) => unknown {
   const parseJson = app.getDefaultJsonParser('error', 'error');
   const strictly = (text: string): unknown => {
     let result: { error: Error | null; value?: unknown } = { error: null };
@@ -119,9 +132,15 @@ function setUpParsing(app: FastifyInstance): void {
     if (result.error !== null) throw result.error;
     return result.value;
   };
+  return (text) => parseJsonBody(text, strictly);
+}
+
+function setUpParsing(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const parse = strictJsonParser(app);
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     try {
-      done(null, parseJsonBody(String(body), strictly));
+      done(null, parse(String(body)));
     } catch (error) {
       done(error as Error);
     }
@@ -180,12 +199,18 @@ function setUpRequests(app: FastifyInstance, parts: HttpParts) {
 function receive(
   request: FastifyRequest,
   reply: FastifyReply,
-  { guard, identity, isReady }: HttpParts,
+  { guard, identity, isReady, insiders }: HttpParts,
 ): Caller | Promise<Caller> | undefined {
-  const { open, always } = request.routeOptions.config;
+  const { open, always, ownPages } = request.routeOptions.config;
   request.trace = traceOf(request.headers['traceparent']);
   void reply.header('x-request-id', request.id).headers(commonHeaders);
+  const inside = insiders.take(request.headers);
+  if (inside !== undefined) {
+    request.isInside = true;
+    return inside;
+  }
   guard.checkHost(request);
+  if (ownPages === true) guard.checkPage(request);
   if (always !== true) {
     const { limit } = identity.limits.addressPolicy;
     void reply.header('ratelimit-policy', `"address";q=${limit};w=60`);
@@ -215,7 +240,7 @@ function admit(
     const decision = some === true ? authorizeSome(caller, action) : authorize(caller, action, on);
     if (!decision.allowed) throw deniedError(caller, action, on, decision);
   }
-  if (caller.limit === undefined) return undefined;
+  if (caller.limit === undefined || request.isInside) return undefined;
   return identity.limits.caller(caller, originOf(request));
 }
 
@@ -243,7 +268,9 @@ function answerError(
   recordDenial(error, request, parts);
   if (error.status === 401) {
     const given = request.headers.authorization !== undefined;
-    const metadata = `${parts.publicUrl()}/.well-known/oauth-protected-resource`;
+    // RFC 9728, 3.1: a resource with a path has its metadata at that path below the well-known one.
+    const resource = isBelow(pathOf(request), mcpPath) ? mcpPath : '';
+    const metadata = `${parts.publicUrl()}/.well-known/oauth-protected-resource${resource}`;
     const challenge = `Bearer realm="centuria", resource_metadata="${metadata}"${given ? ', error="invalid_token"' : ''}`;
     void reply.header('www-authenticate', challenge);
   }

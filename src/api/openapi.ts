@@ -32,6 +32,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
         { name: 'api keys', description: 'The credentials of programs' },
         { name: 'security', description: 'What was seen at the doors, and the signing keys' },
         { name: 'oauth', description: 'Tokens for programs, and letting them in' },
+        { name: 'mcp', description: 'The same for clients of the Model Context Protocol' },
         { name: 'system', description: 'The server itself' },
       ],
       components: {

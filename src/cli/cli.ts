@@ -13,6 +13,7 @@ import { createContext, outputFormats, type CliContext, type ProcessFace } from 
 import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
 import { registerLogin } from './login.ts';
+import { registerMcp } from './mcp.ts';
 import { registerMigrate } from './migrate.ts';
 import { registerPg } from './pg.ts';
 import { registerRole } from './role.ts';
@@ -40,6 +41,7 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerAgent,
   registerBudget,
   registerBreaker,
+  registerMcp,
   registerLogin,
   registerUser,
   registerRole,

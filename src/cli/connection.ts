@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { AppError } from '../base/base.ts';
-import { createClient, type Client } from '../client/client.ts';
+import { createClient, type Client, type ClientOptions } from '../client/client.ts';
 import type { CliContext } from './context.ts';
 import { freshToken } from './credentials.ts';
 
@@ -28,18 +28,19 @@ export function findServer(home: string): ServerInfo | undefined {
   return Value.Check(serverInfo, content) && isAlive(content.pid) ? content : undefined;
 }
 
+/** What of a command says which server is meant, and as whom. */
+export type Meant = Pick<CliContext, 'config' | 'server' | 'env' | 'cwd' | 'clock'>;
+
 /**
- * The client of the server that is meant: the one of `--server` or CENTURIA_SERVER, with an API key or
+ * The server that is meant and how to get in: the one of `--server` or CENTURIA_SERVER, with an API key or
  * the stored login; otherwise the one that runs on the data folder, with an API key or the folder's
  * token. Throws `server_not_running`, and `denied` when the token is not ours to read.
  */
-export function connect(
-  context: Pick<CliContext, 'config' | 'server' | 'env' | 'cwd' | 'clock'>,
-): Client {
+export function meantServer(context: Meant): Pick<ClientOptions, 'baseUrl' | 'token'> {
   const named = serverUrl(context);
   const key = apiKey(context);
   if (named !== undefined) {
-    return createClient({ baseUrl: named, token: key ?? (() => freshToken(context, named)) });
+    return { baseUrl: named, token: key ?? (() => freshToken(context, named)) };
   }
   const { home } = context.config();
   const server = findServer(home);
@@ -49,7 +50,12 @@ export function connect(
       remedy: 'Start it: centuria up',
     });
   }
-  return createClient({ baseUrl: server.bridgeUrl, token: key ?? readToken(home) });
+  return { baseUrl: server.bridgeUrl, token: key ?? readToken(home) };
+}
+
+/** A client of the server that is meant. Throws as `meantServer`. */
+export function connect(context: Meant): Client {
+  return createClient(meantServer(context));
 }
 
 /** The server of `--server` or CENTURIA_SERVER without a slash at its end. Throws `usage`. */

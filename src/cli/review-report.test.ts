@@ -39,6 +39,15 @@ test('the summary counts, shows the ten most pressing findings, what is missing 
   expect(text).toContain('Report: /data/runs/1/report.md\n        /data/runs/1/report.json\n');
 });
 
+test('a decision stands before everything else, with what stands against it', () => {
+  const gated = {
+    ...review,
+    verdict: { decision: 'no-go', reasons: ['tree: dirty', 'audit: unknown'] },
+  };
+  const lines = renderReview(gated, picocolors.createColors(false), 80).split('\n');
+  expect(lines.slice(0, 4)).toEqual(['no-go', '  tree: dirty', '  audit: unknown', '']);
+});
+
 test('a review without findings says so', () => {
   const clean = { ...review, top: [], summary: { ...review.summary, bySeverity: {} } };
   expect(renderReview(clean, picocolors.createColors(false), 80)).toMatch(/^No findings/);

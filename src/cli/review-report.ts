@@ -36,6 +36,9 @@ const reviewOutput = Type.Object({
       line: Type.Optional(Type.Number()),
     }),
   ),
+  verdict: Type.Optional(
+    Type.Object({ decision: Type.String(), reasons: Type.Array(Type.String()) }),
+  ),
   reportMarkdown: Type.String(),
   reportJson: Type.String(),
 });
@@ -67,7 +70,11 @@ export function renderReview(
     total === 0
       ? 'No findings'
       : `${plural(total, 'finding')} in ${plural(summary.filesTouched, 'file')}: ${counts.join(', ')}`;
-  const lines = [`${colours.bold(found)} (${plural(agents, 'agent')})`, ''];
+  const lines = [
+    ...decision(review, colours),
+    `${colours.bold(found)} (${plural(agents, 'agent')})`,
+    '',
+  ];
   if (top.length > 0) {
     lines.push(renderTable(top.slice(0, shownFindings), findingColumns(colours), columns));
   }
@@ -78,6 +85,15 @@ export function renderReview(
   }
   lines.push(`Report: ${review.reportMarkdown}`, `        ${review.reportJson}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** Whether it may go on, and what stands against it, before anything else. */
+function decision({ verdict }: ReviewOutput, colours: Colours): string[] {
+  if (verdict === undefined) return [];
+  const word = oneLine(verdict.decision);
+  const colour = word === 'go' ? colours.green : word === 'no-go' ? colours.red : colours.yellow;
+  const reasons = verdict.reasons.map((reason) => `  ${oneLine(reason)}`);
+  return [colours.bold(colour(word)), ...reasons, ''];
 }
 
 function findingColumns(colours: Colours): Column<TopFinding>[] {

@@ -35,6 +35,9 @@ export function outboundFailure(thrown: unknown, url: URL): AppError {
   const error = toAppError(thrown);
   if (error.code === 'cancelled' || error.code === 'timeout') return error;
   const { code, message } = innermost(thrown);
+  // Neither a code nor the words of `fetch`: a defect of ours.
+  const isFetch = thrown instanceof TypeError && /^(fetch failed|terminated)$/.test(thrown.message);
+  if (code === undefined && !isFetch) return error;
   return new AppError('agent_failed', `${url.origin}: ${sentence(code, message)}`, {
     details: { origin: url.origin, ...(code === undefined ? {} : { reason: code }) },
     retryable: code === undefined || !lasting.test(code),

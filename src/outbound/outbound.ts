@@ -2,8 +2,8 @@
  * The way out to the network: whatever is dialled for an agent is dialled here. Public addresses may be
  * reached; private ones only where somebody has said so; those that hand out a machine's credentials never.
  */
-import { Agent, buildConnector, fetch as dial, type RequestInit as DialInit } from 'undici';
-import type { Dispatcher } from 'undici';
+import type * as undiciTypes from 'undici';
+import type { Agent, buildConnector, Dispatcher, RequestInit as DialInit } from 'undici';
 import { assertReachable, guardedLookup, type Rules } from './addresses.ts';
 import { parseAllowed } from './allowed.ts';
 import { boundedBody } from './bounded-body.ts';
@@ -42,6 +42,8 @@ export interface OutboundOptions {
   readonly allow: readonly string[];
 }
 
+type Undici = typeof undiciTypes;
+
 const defaultMaxBytes = 8 * 1_048_576;
 const defaultMaxRedirects = 3;
 const defaultMaxSilenceMs = 300_000;
@@ -60,12 +62,12 @@ export function createOutbound(options: OutboundOptions): Outbound {
   }
 
   /** Connections are shared only by those who may reach the same. */
-  function dispatcherOf(rules: Rules): Agent {
+  function dispatcherOf({ Agent, buildConnector }: Undici, rules: Rules): Agent {
     const key = JSON.stringify(rules);
     const known = dispatchers.get(key);
     // Taken out and put back, so that the first one is the one that was not used for the longest time.
     dispatchers.delete(key);
-    const agent = known ?? new Agent({ connect: guardedConnector(rules) });
+    const agent = known ?? new Agent({ connect: guardedConnector(buildConnector, rules) });
     dispatchers.set(key, agent);
     const [oldest] = dispatchers;
     if (dispatchers.size > maxDispatchers && oldest !== undefined) {
@@ -77,13 +79,16 @@ export function createOutbound(options: OutboundOptions): Outbound {
 
   async function follow(url: URL, init: DialInit, reach: Reach): Promise<Response> {
     const rules = rulesOf(reach);
-    const dispatcher = patient(dispatcherOf(rules), reach.maxSilenceMs ?? defaultMaxSilenceMs);
+    // Loaded with the first request: a start that dials nobody must not pay for it.
+    const undici = await import('undici');
+    const silenceMs = reach.maxSilenceMs ?? defaultMaxSilenceMs;
+    const dispatcher = patient(dispatcherOf(undici, rules), silenceMs);
     const most = init.redirect === 'error' ? 0 : (reach.maxRedirects ?? defaultMaxRedirects);
     let at = url;
     let asked = init;
     for (let hop = 0; ; hop += 1) {
       assertReachable(at, rules);
-      const response = await dial(at, { ...asked, redirect: 'manual', dispatcher });
+      const response = await undici.fetch(at, { ...asked, redirect: 'manual', dispatcher });
       const isFinal = init.redirect === 'manual';
       const { status, headers } = response;
       const target = isFinal ? undefined : redirectTarget(status, headers.get('location'), at);
@@ -123,10 +128,10 @@ export function createOutbound(options: OutboundOptions): Outbound {
 }
 
 /** Made for each connection, since what may be reached depends on its port. */
-function guardedConnector(rules: Rules): buildConnector.connector {
+function guardedConnector(build: Undici['buildConnector'], rules: Rules): buildConnector.connector {
   return (options, callback) => {
     const port = Number(options.port) || (options.protocol === 'https:' ? 443 : 80);
-    const connect = buildConnector({
+    const connect = build({
       lookup: guardedLookup(rules, port),
       timeout: connectTimeoutMs,
     });

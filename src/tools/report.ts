@@ -13,6 +13,7 @@ export class ReportBuilder {
   readonly #limit: number;
   readonly #notes = new Set<string>();
   readonly #metrics: Record<string, number> = {};
+  readonly #counts = new Map<string, number>();
   #findings: Finding[] = [];
   #total = 0;
 
@@ -25,8 +26,14 @@ export class ReportBuilder {
     return this.#total;
   }
 
+  /** How often a rule was broken, also beyond the limit. */
+  countOf(rule: string): number {
+    return this.#counts.get(rule) ?? 0;
+  }
+
   add(finding: Finding): void {
     this.#total += 1;
+    this.#counts.set(finding.rule, this.countOf(finding.rule) + 1);
     this.#findings.push(clean(finding));
     // The worst are kept whatever comes later, so pruning early changes nothing but the memory taken.
     if (this.#findings.length > this.#limit * 4 + 1_000) this.#prune();

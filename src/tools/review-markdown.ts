@@ -1,4 +1,6 @@
 import { compareText, count, severityOrder } from './report.ts';
+import type { Decision } from './review-gate.ts';
+import { renderAnswer } from './review-answer.ts';
 import type { AgentResult, Merged, MergedFinding } from './review-merge.ts';
 
 const firstItems = 12;
@@ -8,14 +10,16 @@ const listed = 150;
 
 /** The report for people: the most pressing first, so that the first screen is worth a minute and the rest can be searched. */
 export function renderReport(
-  repo: string,
+  title: string,
   results: readonly AgentResult[],
   merged: Merged,
+  verdict?: Decision,
 ): string {
   const missing = results.filter(({ report }) => report === undefined);
   return [
-    `# Review of ${escape(repo.split('/').findLast((part) => part !== '') ?? repo)}`,
+    `# ${escape(title)}`,
     '',
+    ...decision(verdict),
     headline(results, merged),
     '',
     '## Look at these first',
@@ -23,11 +27,36 @@ export function renderReport(
     ...first(merged.findings),
     '',
     ...notExamined(missing),
+    ...answers(results),
     ...files(merged.findings),
     ...all(merged),
     ...agents(results),
     '',
   ].join('\n');
+}
+
+const words = {
+  go: 'Go: nothing that was examined stands against it',
+  'no-go': 'No-go',
+  undecided: 'Undecided: nothing found stands against it, and not all was examined',
+} as const;
+
+function decision(verdict: Decision | undefined): string[] {
+  if (verdict === undefined) return [];
+  const reasons = verdict.reasons.map((reason) => `- ${escape(reason)}`);
+  return [`**${words[verdict.decision]}.**`, '', ...reasons, ...(reasons.length > 0 ? [''] : [])];
+}
+
+/** What experts said beyond findings, each in the order of its own answer. */
+function answers(results: readonly AgentResult[]): string[] {
+  return results
+    .filter(({ answer }) => answer !== undefined)
+    .flatMap(({ agent, answer }) => [
+      `## What ${escape(agent)} says`,
+      '',
+      ...renderAnswer(answer, escape),
+      '',
+    ]);
 }
 
 function headline(

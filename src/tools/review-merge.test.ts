@@ -115,7 +115,7 @@ test('the page names who did not examine, with the reason, before the long lists
     result('one', [{ file: 'a.ts', line: 1, severity: 'critical' }], 40),
     { task: 'two', agent: 'two', report: undefined, reason: 'failed: no binary' },
   ];
-  const page = renderReport('/x/project', results, merge(results));
+  const page = renderReport('Review of project', results, merge(results));
   expect(page).toMatch(
     /^# Review of project\n\n\*\*1 critical\*\* in 1 file, by 1 of 2 agents\. 39 lesser findings left out/,
   );

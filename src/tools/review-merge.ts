@@ -10,6 +10,8 @@ export interface AgentResult {
   readonly report: ToolReport | undefined;
   /** Why there is no report. */
   readonly reason: string | undefined;
+  /** What an expert said in the words of its own schema. */
+  readonly answer?: unknown;
 }
 
 export interface MergedFinding extends Finding {

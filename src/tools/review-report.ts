@@ -2,24 +2,49 @@ import { mkdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node
 import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { toolReportSchema, type Severity } from '../base/base.ts';
+import type { Severity } from '../base/base.ts';
 import { ToolError } from './errors.ts';
+import { decide, type Decision } from './review-gate.ts';
 import { renderReport } from './review-markdown.ts';
 import { merge, type AgentResult, type MergedFinding } from './review-merge.ts';
+import { readResult } from './review-results.ts';
+import { readStandardInput } from './tool-input.ts';
 import type { ToolContext } from './tools.ts';
 
+const severity = Type.Union([
+  Type.Literal('critical'),
+  Type.Literal('high'),
+  Type.Literal('medium'),
+  Type.Literal('low'),
+  Type.Literal('info'),
+]);
+
 const inputSchema = Type.Object({
+  /** The heading of the page; a review of the repository unless given. */
+  title: Type.Optional(Type.String({ minLength: 1 })),
+  /** By task, the least severity that makes it a no-go. With it the report decides. */
+  gate: Type.Optional(Type.Record(Type.String(), severity)),
+  /** Groups whose findings count only where several agree. */
+  unsure: Type.Optional(Type.Array(Type.String())),
   repo: Type.String({ minLength: 1 }),
   folder: Type.Optional(Type.String({ minLength: 1 })),
   results: Type.Record(
     Type.String(),
     Type.Object({
-      agent: Type.String({ minLength: 1 }),
+      agent: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
       status: Type.String(),
       output: Type.Optional(Type.Unknown()),
       error: Type.Optional(
-        Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()]),
+        Type.Union([
+          Type.Object({
+            code: Type.String(),
+            message: Type.String(),
+            details: Type.Optional(Type.Unknown()),
+          }),
+          Type.Null(),
+        ]),
       ),
+      verdict: Type.Optional(Type.Unknown()),
       reason: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     }),
   ),
@@ -35,6 +60,8 @@ export interface ReviewSummary {
     readonly agentsFailed: readonly { readonly agent: string; readonly reason: string }[];
   };
   readonly top: readonly MergedFinding[];
+  /** Where a gate was given. */
+  readonly verdict?: Decision;
   /** Absolute paths. */
   readonly reportMarkdown: string;
   readonly reportJson: string;
@@ -45,7 +72,7 @@ const inputBytes = 256 * 1024 * 1024;
 
 /** Merges the results on standard input into `report.md` and `report.json` in a folder. */
 export async function run(context: ToolContext): Promise<ReviewSummary> {
-  const input = parseInput(await readInput());
+  const input = parseInput(await readStandardInput(inputBytes));
   const folder = context.folder ?? input.folder;
   if (folder === undefined) {
     throw new ToolError('usage', 'no folder for the report was given', 'Give --folder PATH.');
@@ -57,16 +84,19 @@ export async function run(context: ToolContext): Promise<ReviewSummary> {
   );
   const { findings, bySeverity, byAgent, filesTouched, cut } = merged;
   const summary = { bySeverity, byAgent, filesTouched, agentsFailed };
+  const verdict = input.gate === undefined ? undefined : decide(input.gate, results);
   const document = {
     repo: input.repo,
     createdAt: new Date(context.nowMs).toISOString(),
+    ...(verdict === undefined ? {} : { verdict }),
     summary: { ...summary, cut },
     findings,
-    agents: results.map(({ task, agent, report, reason }) => ({
+    agents: results.map(({ task, agent, report, reason, answer }) => ({
       task,
       agent,
       examined: report !== undefined,
       ...(reason === undefined ? {} : { reason }),
+      ...(answer === undefined ? {} : { answer }),
       ...(report === undefined
         ? {}
         : {
@@ -78,30 +108,20 @@ export async function run(context: ToolContext): Promise<ReviewSummary> {
     })),
   };
   const place = prepare(folder);
-  const reportMarkdown = write(place, 'report.md', renderReport(input.repo, results, merged));
+  const reportMarkdown = write(
+    place,
+    'report.md',
+    renderReport(titleOf(input), results, merged, verdict),
+  );
   const reportJson = write(place, 'report.json', `${JSON.stringify(document, undefined, 2)}\n`);
   const top = findings.slice(0, topFindings);
-  return { summary, top, reportMarkdown, reportJson };
-}
-
-async function readInput(): Promise<string> {
-  if (process.stdin.isTTY) {
-    throw new ToolError(
-      'usage',
-      'the results to merge are read from standard input',
-      'Pipe them in as JSON.',
-    );
-  }
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of process.stdin) {
-    const bytes = Buffer.from(chunk);
-    sizeBytes += bytes.length;
-    if (sizeBytes > inputBytes)
-      throw new ToolError('usage', `the results are larger than ${inputBytes} bytes`);
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString();
+  return {
+    summary,
+    top,
+    ...(verdict === undefined ? {} : { verdict }),
+    reportMarkdown,
+    reportJson,
+  };
 }
 
 function parseInput(text: string): Input {
@@ -122,26 +142,16 @@ function parseInput(text: string): Input {
   );
 }
 
-/** An agent without a valid report is one that did not examine, whatever its status says. */
-function readResults({ results }: Input): AgentResult[] {
+function readResults({ results, repo, unsure = [] }: Input): AgentResult[] {
+  const rules = { repo, unsure: new Set(unsure) };
   return Object.entries(results)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([task, { agent, status, output, error, reason }]) => {
-      if (status !== 'completed') {
-        const why = reason ?? (error ? `${error.message} (${error.code})` : undefined);
-        return {
-          task,
-          agent,
-          report: undefined,
-          reason: why === undefined ? status : `${status}: ${why}`,
-        };
-      }
-      if (Value.Check(toolReportSchema, output))
-        return { task, agent, report: output, reason: undefined };
-      const problem = Value.Errors(toolReportSchema, output)[0];
-      const detail = `${problem?.instancePath ?? ''} ${problem?.message ?? ''}`.trim();
-      return { task, agent, report: undefined, reason: `its output is not a report: ${detail}` };
-    });
+    .map(([task, result]) => readResult(task, result, rules));
+}
+
+function titleOf({ title, repo }: Input): string {
+  const name = repo.split('/').findLast((part) => part !== '') ?? repo;
+  return `${title ?? 'Review'} of ${name}`;
 }
 
 function prepare(folder: string): string {

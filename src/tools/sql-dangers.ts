@@ -6,8 +6,7 @@
  */
 import type { Severity } from '../base/base.ts';
 import { asRecord } from './packages.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
+import { droppedNames, list, named, tableName, type Fields } from './sql-nodes.ts';
 
 export interface Danger {
   readonly severity: Severity;
@@ -221,12 +220,7 @@ function judgeIndex(fields: Fields, state: SqlState): Danger[] {
 }
 
 function judgeDrop(fields: Fields, state: SqlState): Danger[] {
-  const names = list(fields['objects']).map((item) => {
-    const parts = list(named(item, 'List')['items']).map((part) =>
-      String(named(part, 'String')['sval']),
-    );
-    return parts.join('.').replace(/^public\./, '') || String(named(item, 'String')['sval'] ?? '');
-  });
+  const names = droppedNames(fields);
   const what = names.join(', ');
   if (fields['removeType'] === 'OBJECT_TABLE')
     return names.every((name) => state.created.has(name))
@@ -297,21 +291,4 @@ function judgeRename(fields: Fields, state: SqlState): Danger[] {
 
 function danger(severity: Severity, rule: string, message: string, fix: string): Danger {
   return { severity, rule, message, fix };
-}
-
-/** `schema.table`; what lies in `public` is usually written either way. */
-function tableName(value: unknown): string {
-  const fields = asRecord(asRecord(value)?.['RangeVar']) ?? asRecord(value) ?? {};
-  const { schemaname, relname } = fields;
-  const name = String(relname ?? '');
-  return typeof schemaname === 'string' && schemaname !== 'public' ? `${schemaname}.${name}` : name;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-/** The fields of a node of that kind; empty for another. */
-function named(value: unknown, kind: string): Fields {
-  return asRecord(asRecord(value)?.[kind]) ?? {};
 }

@@ -12,6 +12,8 @@ export interface ToolContext {
   readonly limit: number;
   /** Where a tool with a product writes it; every other tool writes nothing. */
   readonly folder: string | undefined;
+  /** What it takes beyond those, by name. */
+  readonly input: Readonly<Record<string, unknown>>;
   readonly nowMs: number;
   /** Says on standard error what is being done. */
   progress(text: string): void;
@@ -43,6 +45,10 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'relative links and anchors in Markdown lead somewhere',
     load: () => import('./link-check.ts'),
   },
+  'log-triage': {
+    summary: 'failures, bursts, gaps and what stopped, in logs of any size',
+    load: () => import('./log-triage.ts'),
+  },
   'markdown-lint': {
     summary: 'Markdown that renders wrong or reads badly',
     load: () => import('./markdown-lint.ts'),
@@ -54,6 +60,10 @@ const tools: Readonly<Record<string, Tool>> = {
   'review-report': {
     summary: 'merges the reports of the other tools into one ranked report',
     load: () => import('./review-report.ts'),
+  },
+  'release-facts': {
+    summary: 'version, tag, changelog, tree and branch agree, as a release needs',
+    load: () => import('./release-facts.ts'),
   },
   'secret-scan': {
     summary: 'credentials and keys in the tree, redacted',
@@ -113,6 +123,10 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'what lock files pin and what they leave open; --folder writes CycloneDX',
     load: () => import('./sbom.ts'),
   },
+  'migration-check': {
+    summary: 'what each SQL migration locks, rewrites, breaks or loses, and the safe form',
+    load: () => import('./migration-check.ts'),
+  },
   'sql-check': {
     summary: 'SQL that PostgreSQL does not parse, migrations dangerous to run',
     load: () => import('./sql-check.ts'),
@@ -129,9 +143,14 @@ const tools: Readonly<Record<string, Tool>> = {
     summary: 'type errors of every TypeScript project, under its own settings',
     load: () => import('./type-check.ts'),
   },
+  'upgrade-plan': {
+    summary:
+      'npm upgrades by step, what holds them, what breaks, in which order (asks the registry)',
+    load: () => import('./upgrade-plan.ts'),
+  },
 };
 
-const help = `Usage: centuria-tool NAME [--repo PATH] [--limit N]
+const help = `Usage: centuria-tool NAME [--repo PATH] [--limit N] [--input NAME=VALUE]...
        centuria-tool --list
 
 Runs one tool on a git repository and prints its report as JSON.
@@ -139,6 +158,8 @@ Runs one tool on a git repository and prints its report as JSON.
   --repo PATH    the repository, or a folder in it (default: the current folder)
   --limit N      findings in the report, at most; the worst are kept (default: 200)
   --folder PATH  where review-report puts report.md and report.json, and sbom its sbom.cdx.json
+  --input X=Y    an input of the tool's own, as its agent describes it; - reads all as JSON
+                 from standard input
   --list         the tools, with what each is for
   --help         this text
 
@@ -152,7 +173,7 @@ export async function main(args: readonly string[]): Promise<number> {
   process.once('SIGTERM', () => process.exit(143));
   process.once('SIGINT', () => process.exit(130));
   try {
-    const call = parseCall(args);
+    const call = await parseCall(args);
     if (call.kind === 'help') return print(help);
     if (call.kind === 'list') return print(listing());
     const tool = Object.hasOwn(tools, call.name) ? tools[call.name] : undefined;
@@ -171,7 +192,7 @@ type Call =
   | { readonly kind: 'list' }
   | { readonly kind: 'run'; readonly name: string; readonly context: ToolContext };
 
-function parseCall(args: readonly string[]): Call {
+async function parseCall(args: readonly string[]): Promise<Call> {
   const { values, positionals } = parse(args);
   if (values.help === true) return { kind: 'help' };
   if (values.list === true) return { kind: 'list' };
@@ -183,11 +204,17 @@ function parseCall(args: readonly string[]): Call {
   if (!/^[1-9]\d{0,5}$/.test(limit)) {
     throw new ToolError('usage', `--limit must be a number from 1 to 999999, not ${limit}`);
   }
+  const input =
+    values.input === undefined
+      ? {}
+      : await (await import('./tool-input.ts')).gatherInput(values.input);
+  const asked = typeof input['repo'] === 'string' ? input['repo'] : undefined;
   return {
     kind: 'run',
     name,
     context: {
-      repo: values.repo ?? process.cwd(),
+      repo: values.repo ?? asked ?? process.cwd(),
+      input,
       limit: Number(limit),
       folder: values.folder,
       nowMs: Date.now(),
@@ -205,6 +232,7 @@ function parse(args: readonly string[]) {
         repo: { type: 'string' },
         limit: { type: 'string' },
         folder: { type: 'string' },
+        input: { type: 'string', multiple: true },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -34,7 +34,7 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
   beforeAll(async () => {
     database = await freshDatabase();
     env = { CENTURIA_DATABASE_URL: database.url, CENTURIA_BRIDGE_PORT: '0' };
-    home = await testHome(fleetFiles);
+    home = await testHome(fleetFiles, { seeded: true });
     server = home.start(['up'], { env });
     await server.until('stdout', ready);
   });
@@ -279,7 +279,7 @@ describe.skipIf(postgresUnavailable !== undefined)('stopping and going on', () =
   test('a second Ctrl-C forces the end, and the run goes on after the next start', async () => {
     const database = await freshDatabase();
     const env = { CENTURIA_DATABASE_URL: database.url, CENTURIA_BRIDGE_PORT: '0' };
-    const home = await testHome(fleetFiles);
+    const home = await testHome(fleetFiles, { seeded: true });
     const first = home.start(['up'], { env });
     await first.until('stdout', ready);
     await home.cli(['run', 'start', 'two-steps', '--input', 'ms=4000']);
@@ -308,7 +308,7 @@ describe.skipIf(postgresUnavailable !== undefined)('stopping and going on', () =
   test('the first run is done once, told, and the server goes on', async () => {
     const database = await freshDatabase();
     const env = { CENTURIA_DATABASE_URL: database.url, CENTURIA_BRIDGE_PORT: '0' };
-    const home = await testHome(fleetFiles);
+    const home = await testHome(fleetFiles, { seeded: true });
     const server = home.start(['up', '--first-run', 'review'], { env });
     await server.until('stdout', /1 finding in 1 file[^]*Report: .*report\.md/);
     await server.until('stderr', /run completed/);

@@ -261,7 +261,7 @@ describe('states', () => {
   test('say why an agent can not work here', async () => {
     await write(own, 'good', 'x', runs('print', 'hi'));
     await write(own, 'bare', 'x');
-    await write(own, 'model', 'x', { runtime: { kind: 'model' } });
+    await write(own, 'model', 'x', { runtime: { kind: 'model', key: 'NO_KEY_HERE' } });
     await write(own, 'binary', 'x', { ...runs(), requires: { binaries: ['no-such-program'] } });
     await write(own, 'variable', 'x', { ...runs(), requires: { environment: ['UNSET_HERE'] } });
     const registry = await opened(false);
@@ -277,7 +277,11 @@ describe('states', () => {
         'the program no-such-program was not found: install it, or add its folder to PATH',
       ],
       ['good', 'active', undefined],
-      ['model', 'unavailable', 'the model runtime is not in this version'],
+      [
+        'model',
+        'unavailable',
+        'no key: set NO_KEY_HERE (the environment variable NO_KEY_HERE is not set)',
+      ],
       ['variable', 'unavailable', 'the environment variable UNSET_HERE is not set'],
     ]);
     for (const name of ['bare', 'binary', 'model', 'variable']) {

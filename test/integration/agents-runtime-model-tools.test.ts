@@ -186,7 +186,6 @@ describe('whether it can work', () => {
     [{}, {}, 'no key: set ANTHROPIC_API_KEY'],
     [{ runtime: { key: 'MY_KEY' } }, {}, 'no key: set MY_KEY'],
     [{}, { provider: 'openai-compatible' }, 'no model: set CENTURIA_MODEL'],
-    [{ front: { mcpServers: { a: { command: 'x' } } } }, {}, 'mcpServers'],
     [{ own: { requires: { binaries: ['no-such-program'] } } }, {}, 'no-such-program'],
   ] as const)('%j with %j is unavailable', async (made, models, reason) => {
     expect(await agents.check(made, models, {})).toMatchObject({

@@ -50,11 +50,14 @@ test('health is open and everything else asks for the token', async () => {
     '/api/v1/runs',
     '/nothing',
     '/api/v1/system/status',
+    '/mcp',
+    '/mcp/below',
   ]) {
     const { answer, document } = await problem(fetch(bridge.url + path));
     expect([path, answer.status, document['code']]).toEqual([path, 401, 'unauthenticated']);
+    const resource = path.startsWith('/mcp') ? '/mcp' : '';
     expect(answer.headers.get('www-authenticate')).toBe(
-      `Bearer realm="centuria", resource_metadata="${bridge.url}/.well-known/oauth-protected-resource"`,
+      `Bearer realm="centuria", resource_metadata="${bridge.url}/.well-known/oauth-protected-resource${resource}"`,
     );
   }
   const { answer } = await problem(

@@ -29,7 +29,7 @@ describe.skipIf(postgresUnavailable !== undefined)('with a server', () => {
 
   beforeAll(async () => {
     database = await freshDatabase();
-    home = await testHome(fleetFiles);
+    home = await testHome(fleetFiles, { seeded: true });
     person = await testHome();
     server = home.start(['up'], {
       env: { CENTURIA_DATABASE_URL: database.url, CENTURIA_BRIDGE_PORT: '0' },

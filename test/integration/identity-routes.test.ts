@@ -51,7 +51,7 @@ const byCredential: Readonly<Record<string, Group>> = {
     operations: `getMe checkMyAccess changeMyPassword beginTotp confirmTotp removeMyTotp
       listMyPasskeys getPasskeyRegistration addMyPasskey removeMyPasskey
       listMySessions endMyOtherSessions endMySession listMyApiKeys createMyApiKey revokeMyApiKey
-      introspectToken listPermissions getOpenapi`,
+      introspectToken listPermissions getOpenapi callMcp`,
   },
   'what a person decides at a browser': {
     may: withCredential.filter((who) => who !== 'owner'),

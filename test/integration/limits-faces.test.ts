@@ -106,7 +106,7 @@ describe.skipIf(postgresUnavailable !== undefined)(
     let server: Started;
     beforeAll(async () => {
       database = await freshDatabase();
-      home = await testHome(fleetFiles);
+      home = await testHome(fleetFiles, { seeded: true });
       server = home.start(['up'], {
         env: { CENTURIA_DATABASE_URL: database.url, CENTURIA_BRIDGE_PORT: '0' },
       });

@@ -116,3 +116,71 @@ test('dependency-outdated: how far each declared package is behind what the lock
     await elsewhere.close();
   }
 });
+
+test('upgrade-plan: steps, what holds back, what breaks by peers and engines', async () => {
+  const registry = await startRegistry(
+    {
+      core: ['1.0.0', '2.0.0'],
+      plugin: ['1.0.0', '1.1.0'],
+      left: ['1.0.0', '1.0.1'],
+      fresh: ['1.0.0', '3.0.0'],
+      fine: ['1.0.0'],
+    },
+    {},
+    {
+      'fresh@3.0.0': { engines: { node: '>=24' }, peerDependencies: { fine: '^2.0.0' } },
+      // Of versions that are not deprecated, npm takes the newest.
+      'core@1.0.0': { deprecated: 'use another' },
+      'core@2.0.0': { deprecated: 'use another' },
+    },
+  );
+  const declaredAs = {
+    core: '^1.0.0',
+    plugin: '^1.0.0',
+    left: '1.0.0',
+    fresh: '^1.0.0',
+    fine: '^1.0.0',
+  };
+  using repository = new GitRepository({
+    'package.json': JSON.stringify(
+      { name: 'top', engines: { node: '>=20' }, dependencies: declaredAs },
+      undefined,
+      2,
+    ),
+    'package-lock.json': JSON.stringify({
+      lockfileVersion: 3,
+      packages: {
+        '': { name: 'top' },
+        'node_modules/core': { version: '1.0.0' },
+        'node_modules/plugin': { version: '1.0.0', peerDependencies: { core: '^1.0.0' } },
+        'node_modules/left': { version: '1.0.0' },
+        'node_modules/fresh': { version: '1.0.0' },
+        'node_modules/fine': { version: '1.0.0' },
+      },
+    }),
+  });
+  try {
+    const report = await runWith(registry.url, 'upgrade-plan', repository.path);
+    expect(report.findings.map((item) => brief(item).replace('package.json:', ''))).toEqual([
+      'medium deprecated 7',
+      'medium held-back 7',
+      'medium engine-conflict 10',
+      'medium peer-conflict 10',
+      'low upgrade-major 7',
+      'low upgrade-major 10',
+      'info upgrade-step 7',
+      'info upgrade-minor 8',
+      'info upgrade-step 8',
+      'info upgrade-patch 9',
+      'info upgrade-step 10',
+    ]);
+    expect(report.summary).toBe(
+      '4 of 5 declared packages to raise in 3 steps: 1 patch, 1 minor, 2 major.',
+    );
+    expect(report.findings[1]?.message).toBe(
+      'core 2.0.0 is held back: plugin expects core ^1.0.0.',
+    );
+  } finally {
+    await registry.close();
+  }
+});

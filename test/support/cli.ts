@@ -62,17 +62,19 @@ export interface Started {
   until(stream: 'stdout' | 'stderr', wanted: RegExp): Promise<RegExpExecArray>;
 }
 
-export async function testHome(files: Readonly<Record<string, string>> = {}): Promise<TestHome> {
+/** With `seeded`, the database is there already: a start does not have to make one. */
+export async function testHome(
+  files: Readonly<Record<string, string>> = {},
+  { seeded = false }: { readonly seeded?: boolean } = {},
+): Promise<TestHome> {
   const path = await mkdtemp(join(tmpdir(), 'centuria-cli-'));
+  if (seeded) seedHome(path, 'migrated');
   for (const [name, content] of Object.entries(files)) {
     await mkdir(join(path, name, '..'), { recursive: true });
     await writeFile(join(path, name), content);
   }
   const all: Started[] = [];
   const start = (args: readonly string[], options: CliOptions = {}): Started => {
-    if (args.includes('up') && options.env?.['CENTURIA_DATABASE_URL'] === undefined) {
-      seedHome(path, 'migrated');
-    }
     const started = startProgram(process.execPath, [launcher, ...args], {
       ...options,
       cwd: options.cwd ?? path,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { AgentFailure, parseAgent, type Invocation } from '../../src/agents/agents.ts';
 import { createModelRuntime } from '../../src/agents/runtimes/model.ts';
+import type { Mcp } from '../../src/agents/runtimes/mcp-tools.ts';
 import type { ModelDefaults, Runtime } from '../../src/agents/runtime.ts';
 import { newId, systemClock, toAppError } from '../../src/base/base.ts';
 import { createOutbound } from '../../src/outbound/outbound.ts';
@@ -43,7 +44,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<AgentFailure
 }
 
 /** A provider, a folder with files to read and some to leave alone, and the runtime between them. */
-export async function openModelAgents() {
+export async function openModelAgents(mcp?: Mcp) {
   const key = 'sk-test-4f1b7c99e0d24a1d';
   const outside = await testFolder();
   const folder = join(outside, 'repo');
@@ -54,13 +55,19 @@ export async function openModelAgents() {
   await fill(outside, folder);
 
   const runtimeOf = (models: Partial<ModelDefaults>, environment: Environment): Runtime =>
-    createModelRuntime({
-      packageRoot: folder,
-      environment,
-      clock: systemClock,
-      outbound,
-      models: { provider: 'anthropic', model: '', baseUrl: server.url, ...models },
-    });
+    createModelRuntime(
+      {
+        packageRoot: folder,
+        environment,
+        clock: systemClock,
+        outbound,
+        models: { provider: 'anthropic', model: '', baseUrl: server.url, ...models },
+      },
+      async () => {
+        if (mcp !== undefined) return mcp;
+        throw new Error('no agent here names servers');
+      },
+    );
 
   return {
     key,

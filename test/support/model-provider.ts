@@ -56,8 +56,10 @@ export async function startModelProvider(key: string): Promise<ModelProvider> {
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
       response.end(dialect.error(type, message));
     };
-    if (dialect.keyOf(request.headers) !== key) {
-      return refuse(401, 'authentication_error', `invalid key: ${dialect.keyOf(request.headers)}`);
+    const given = dialect.keyOf(request.headers);
+    if (given !== key) {
+      // Providers show the beginning, so that people know which one it was.
+      return refuse(401, 'authentication_error', `wrong key ${given?.slice(0, 9)}…, ${given}`);
     }
     const body = JSON.parse(text) as SeenRequest['body'];
     requests.push({ path: dialect.path, headers: request.headers, body, text });

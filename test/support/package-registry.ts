@@ -15,6 +15,8 @@ export interface PackageRegistry {
 export async function startRegistry(
   versions: Readonly<Record<string, readonly string[]>>,
   advisories: Readonly<Record<string, readonly object[]>> = {},
+  /** What `name@version` says of itself beyond its name: engines, peers. */
+  manifests: Readonly<Record<string, object>> = {},
 ): Promise<PackageRegistry> {
   const requests: string[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -31,7 +33,10 @@ export async function startRegistry(
     const name = decodeURIComponent((request.url ?? '').slice(1));
     const list = versions[name];
     if (list === undefined) return void response.writeHead(404).end('{}');
-    const documents = list.map((version) => [version, { name, version, dist: { tarball: 'x' } }]);
+    const documents = list.map((version) => [
+      version,
+      { name, version, dist: { tarball: 'x' }, ...manifests[`${name}@${version}`] },
+    ]);
     response.end(
       JSON.stringify({
         name,

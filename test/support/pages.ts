@@ -25,7 +25,7 @@ export async function startPages(): Promise<Pages> {
   const port = await freePort();
   // By name, since no browser makes a passkey for an address in digits.
   const url = `http://localhost:${port}`;
-  const home = await testHome(fleetFiles);
+  const home = await testHome(fleetFiles, { seeded: true });
   const env = { CENTURIA_PUBLIC_URL: url, CENTURIA_BRIDGE_PORT: String(port) };
   const server = home.start(['up'], { env });
   const [browser] = await Promise.all([openBrowser(), server.until('stdout', /serves http:/)]);

@@ -129,9 +129,3 @@ export async function neededProgram(
     remedy: `Install ${name}, or add its folder to PATH.`,
   });
 }
-
-/** Why a call was ended: who cancels says why, and that is worth more than our own word for it. */
-export function cancellation(signal: AbortSignal, agent: string): AppError {
-  if (signal.reason instanceof AppError) return signal.reason;
-  return new AppError('cancelled', `agent ${agent} was cancelled`, { cause: signal.reason });
-}

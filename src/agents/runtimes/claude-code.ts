@@ -8,13 +8,14 @@ import { AgentFailure } from '../failure.ts';
 import { attemptVariable } from '../processes.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 import type { ChildEnd } from './child.ts';
-import { cancellation, neededProgram, type Children } from './children.ts';
+import { neededProgram, type Children } from './children.ts';
 import { prepareSession, type ClaudeCodeSession } from './claude-code-arguments.ts';
 import { apiError, overBudget, sessionError } from './claude-code-errors.ts';
 import { openLogin } from './claude-code-login.ts';
 import { claudeCodeSpecOf } from './claude-code-spec.ts';
 import { ClaudeStream, type ClaudeRetry } from './claude-code-stream.ts';
 import { endError, type CommandContext } from './command-errors.ts';
+import { abortError } from './deadline.ts';
 import { answerFormat } from './model-answer.ts';
 import { directoryOf, taskMessage } from './model-task.ts';
 import { createProgress } from './progress.ts';
@@ -58,7 +59,7 @@ export function createClaudeCodeRuntime(tools: ClaudeCodeTools, children: Childr
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent, signal, delegate } = invocation;
-    if (signal.aborted) throw cancellation(signal, agent.name);
+    if (signal.aborted) throw abortError(signal, agent.name);
     const directory = await directoryOf(invocation);
     const { environment, secrets } = await environmentOf(agent);
     const admission = delegate && (await tools.callDoor.admit(delegate));
@@ -239,7 +240,7 @@ function stopError(
   if (end.stopped !== 'cancelled') return endError(end, context);
   // Who cancels says why; that is worth more than our own word for it.
   const own = stop.signal.aborted && !invocation.signal.aborted;
-  return cancellation(own ? stop.signal : invocation.signal, context.agent);
+  return abortError(own ? stop.signal : invocation.signal, context.agent);
 }
 
 function outputOf(

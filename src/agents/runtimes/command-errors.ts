@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { parse, type ParseError } from 'jsonc-parser';
 import { AppError, redact } from '../../base/base.ts';
 import type { ChildEnd } from './child.ts';
+import { readJsonText } from './json-text.ts';
 
 /** What a message about a command needs to know of it. */
 export interface CommandContext {
@@ -106,27 +106,7 @@ export function readOutput(stdout: Buffer, format: 'json' | 'text', agent: strin
       details: { agent },
     });
   }
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    const { line, column, offset } = placeOfMistake(text);
-    const start = redact(text.slice(0, 200));
-    const what = text.trim() === '' ? 'it wrote nothing' : `it begins ${JSON.stringify(start)}`;
-    throw new AppError(
-      'agent_output_invalid',
-      `agent ${agent} wrote no valid JSON: wrong at line ${line}, column ${column}; ${what}`,
-      { details: { agent, line, column, offset, start }, cause },
-    );
-  }
-}
-
-/** JSON.parse names a position in some of its messages only. */
-function placeOfMistake(text: string): { line: number; column: number; offset: number } {
-  const errors: ParseError[] = [];
-  parse(text, errors, { disallowComments: true, allowTrailingComma: false });
-  const offset = errors[0]?.offset ?? text.length;
-  const before = text.slice(0, offset).split('\n');
-  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, offset };
+  return readJsonText(text, agent);
 }
 
 function lastLines(stderr: string, most: number = shownLines): string {

@@ -3,7 +3,6 @@ import { expand, newId, toAppError } from '../../base/base.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import { AgentFailure } from '../failure.ts';
 import {
-  cancellation,
   neededProgram,
   openChildren,
   usableDirectory,
@@ -15,6 +14,7 @@ import type { Verify } from '../definition-schema.ts';
 import type { CommandRuntimeSpec } from './command-spec.ts';
 import { attemptVariable } from '../processes.ts';
 import { findProgram, type FoundProgram, type ProgramPlaces } from '../programs.ts';
+import { abortError } from './deadline.ts';
 import { invocationScope } from './invocation-scope.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
@@ -68,8 +68,7 @@ export async function createCommandRuntime(
     }).finally(() => admission?.end());
     const error = endError(end, context);
     if (error !== undefined) {
-      // Who cancels says why; that is worth more than our own word for it.
-      const why = error.code === 'cancelled' ? cancellation(signal, agent.name) : error;
+      const why = error.code === 'cancelled' ? abortError(signal, agent.name) : error;
       throw new AgentFailure(why, { usage: end.usage, ...partialOf(end.stdout.toString()) });
     }
     return { output: readOutput(end.stdout, spec.stdout ?? 'text', agent.name), usage: end.usage };
@@ -209,7 +208,7 @@ function inputOf(spec: CommandRuntimeSpec, input: unknown): string | undefined {
 }
 
 function throwIfCancelled(signal: AbortSignal, agent: string): void {
-  if (signal.aborted) throw cancellation(signal, agent);
+  if (signal.aborted) throw abortError(signal, agent);
 }
 
 /** What a program that failed had written: its next attempt may go on from there. */

@@ -1,7 +1,7 @@
 import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client';
 import { AppError, redact } from '../../base/base.ts';
 import { outboundFailure } from '../../outbound/outbound.ts';
-import { cancellation } from './children.ts';
+import { abortError } from './deadline.ts';
 import type { ChildEnd } from './child.ts';
 import { endError } from './command-errors.ts';
 import type { McpServer } from './mcp-server.ts';
@@ -30,7 +30,7 @@ const hopeless = new Set([-32_700, -32_600, -32_601, -32_602, -32_021, -32_022])
 /** What was thrown while a server was talked with, as one of ours: `agent_*`, `timeout`, `cancelled`, `outbound_refused`. */
 export function sessionError(thrown: unknown, failed: FailedSession): AppError {
   const { call, server, end, last } = failed;
-  if (call.signal.aborted) return cancellation(call.signal, call.agent.name);
+  if (call.signal.aborted) return abortError(call.signal, call.agent.name);
   if (thrown instanceof AppError) return thrown;
   if (end !== undefined) return endedError(end, failed);
   const who = `agent ${call.agent.name}: the MCP server`;

@@ -40,7 +40,7 @@ export interface ChildTransportOptions {
 /** The name under which a server's processes carry the id of their session in their environment. */
 const sessionVariable = 'CENTURIA_SESSION_ID';
 /** After its input has ended a server is to go by itself (specification, stdio, shutdown). */
-const leaveMs = 400;
+const leaveMs = 1_000;
 const rubbishKept = 200;
 
 export function childTransport(options: ChildTransportOptions): ChildTransport {

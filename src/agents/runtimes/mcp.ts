@@ -5,6 +5,7 @@ import { openPins } from '../mcp-pins.ts';
 import { findProgram } from '../programs.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 import type { Children } from './children.ts';
+import { startDeadline } from './deadline.ts';
 import { invocationScope } from './invocation-scope.ts';
 import { callTool, listTools, outputOf } from './mcp-call.ts';
 import { isFixed, placeOf, runtimeServer, type McpPlace } from './mcp-server.ts';
@@ -17,6 +18,7 @@ import { readSecrets } from './secrets.ts';
 
 /** A server that was looked at is not asked again for so long: to ask may be to start it. */
 const lookedMs = 300_000;
+const mostLooked = 1_000;
 
 /** What the runtime and whoever else uses MCP servers are made with. */
 export type McpTools = Pick<
@@ -45,14 +47,12 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent } = invocation;
     const startedMs = clock.monotonicMs();
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(timeout(agent, invocation)), invocation.timeoutMs);
-    const signal = AbortSignal.any([invocation.signal, late.signal]);
     const secrets = await readSecrets(agent, tools.environment);
+    const deadline = startDeadline(invocation, clock);
     const { onProgress } = invocation;
     const call: SessionCall = {
       ...invocation,
-      signal,
+      signal: deadline.signal,
       onProgress: onProgress && ((text) => onProgress(secrets.redact(text))),
     };
     const scope = invocationScope(invocation, { secret: secrets.values });
@@ -73,7 +73,7 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
       const error = secrets.redactError(toAppError(thrown));
       throw new AgentFailure(error, { usage: usage() });
     } finally {
-      clearTimeout(timer);
+      deadline.end();
     }
   }
 
@@ -140,6 +140,8 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
     await lend(call, placeOf(server, { secret: secrets.values }), (session) =>
       toolOf(session, call),
     );
+    // Of definitions that were edited long ago nobody asks again.
+    if (looked.size >= mostLooked) looked.clear();
     looked.set(definition.hash, clock.monotonicMs());
     return { ok: true };
   }
@@ -154,6 +156,7 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
 
   return {
     run,
+    close: () => mcp.sessions.close(),
     async check(definition, signal) {
       try {
         return await check(definition, signal);
@@ -164,7 +167,6 @@ export function createMcpRuntime(tools: McpTools, mcp: Mcp, children: Children):
         return { ok: false, state: isHere ? 'failed' : 'unavailable', reason: error.message };
       }
     },
-    close: () => mcp.sessions.close(),
   };
 }
 
@@ -178,13 +180,6 @@ async function returnAfter(borrowed: Borrowed, thrown: unknown, call: SessionCal
 /** The parser has held it against the schema: a definition exists only when it fits. */
 function specOf(agent: AgentDefinition): McpRuntimeSpec {
   return agent.runtime as unknown as McpRuntimeSpec;
-}
-
-function timeout(agent: AgentDefinition, { timeoutMs }: Invocation): AppError {
-  return new AppError('timeout', `agent ${agent.name} took longer than ${timeoutMs} ms`, {
-    details: { agent: agent.name },
-    remedy: 'Raise timeoutSeconds, or give it less to do.',
-  });
 }
 
 function quarantineReason({ name }: AgentDefinition, why: string): string {

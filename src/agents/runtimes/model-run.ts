@@ -20,6 +20,8 @@ export interface ModelRunOptions {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly progress: Progress;
+  /** Tools of the servers that its definition names. */
+  readonly servers: readonly ModelTool[];
   /** The invocation's, and the end of its time. */
   readonly signal: AbortSignal;
 }
@@ -56,12 +58,12 @@ class ModelRun {
   #hasBegun = false;
 
   constructor(options: ModelRunOptions, directory: string | undefined) {
-    const { invocation, choice, key, fetch, clock, progress } = options;
+    const { invocation, choice, key, fetch, clock, progress, servers } = options;
     const { agent } = invocation;
     this.#options = options;
     this.#startedMs = clock.monotonicMs();
     this.#format = answerFormat(agent);
-    this.#tools = modelTools(invocation, directory);
+    this.#tools = modelTools(invocation, directory, servers);
     this.#system = systemPrompt(agent, directory, this.#format.instruction);
     this.#account = new ModelAccount(choice.price, invocation.budget);
     this.#model = createModel({

@@ -26,7 +26,11 @@ const maxResult = 50_000;
 /** Names of tools may be no longer at OpenAI. */
 const maxName = 64;
 
-export function modelTools(invocation: Invocation, directory: string | undefined): ModelTool[] {
+export function modelTools(
+  invocation: Invocation,
+  directory: string | undefined,
+  servers: readonly ModelTool[],
+): ModelTool[] {
   const { agent, delegate } = invocation;
   const { files, refused } = toolChoiceOf(agent.frontmatter);
   const makers: Readonly<Record<FileToolName, (folder: string) => ModelTool>> = {
@@ -37,7 +41,13 @@ export function modelTools(invocation: Invocation, directory: string | undefined
   return [
     ...(directory === undefined ? [] : files.map((name) => makers[name](directory))),
     ...(delegate?.agents ?? []).map((called) => agentTool(called, delegate as Delegate)),
-  ].filter(({ name }) => !refused.includes(name));
+    ...servers,
+  ].filter(({ name }) => !refused.some((no) => name === no || name.startsWith(`${no}__`)));
+}
+
+/** As providers take names: few kinds of characters, and not many. */
+export function fitName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, maxName);
 }
 
 /** Calls a tool; a failure is told to the model, unless it was the end of the whole attempt. */
@@ -59,7 +69,7 @@ export async function callTool(
 function agentTool(agent: AgentDefinition, delegate: Delegate): ModelTool {
   const { schema, unwrap } = objectSchema(agent.input);
   return {
-    name: `agent_${agent.name}`.slice(0, maxName),
+    name: fitName(`agent_${agent.name}`),
     description: `Calls the agent ${agent.name} and waits for its result. ${agent.description}`,
     inputSchema: schema,
     describe: () => '',

@@ -2,7 +2,9 @@ import { AppError, toAppError } from '../../base/base.ts';
 import { outboundFailure } from '../../outbound/outbound.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
+import { abortError, startDeadline } from './deadline.ts';
 import { chooseModel, hostOf, type ModelChoice } from './model-choice.ts';
+import { openServers, serverProblem, type McpAccess } from './model-servers.ts';
 import { createProgress } from './progress.ts';
 import { missingRequirement } from './requirements.ts';
 import { missingVariable, readSecrets, secretsOf, type Secrets } from './secrets.ts';
@@ -20,9 +22,10 @@ const maxAnswerBytes = 64 * 1_048_576;
  * definition's prompt is the system prompt. Money, tokens and time are counted and limited; nothing
  * is tried twice here.
  */
-export function createModelRuntime(tools: ModelTools): Runtime {
+export function createModelRuntime(tools: ModelTools, mcp: McpAccess): Runtime {
   async function check(definition: AgentDefinition, signal: AbortSignal): Promise<CheckResult> {
-    const missing = (await missingRequirement(definition, tools)) ?? unsupported(definition);
+    const missing =
+      (await missingRequirement(definition, tools)) ?? (await serverProblem(definition, mcp));
     if (missing !== undefined) return unavailable(missing);
     const choice = chooseModel(definition, tools.models);
     if ('problem' in choice) return unavailable(choice.problem);
@@ -54,44 +57,45 @@ export function createModelRuntime(tools: ModelTools): Runtime {
   }
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
-    const { agent, signal, timeoutMs } = invocation;
-    if (signal.aborted) throw cancellation(signal, agent);
+    const { agent, signal } = invocation;
+    if (signal.aborted) throw abortError(signal, agent.name);
     const choice = chosen(invocation);
     const secrets = await keyOf(agent, choice);
     const key = choice.key === undefined ? undefined : secrets.values[choice.key.name];
-    const time = new AbortController();
-    const stopClock = tools.clock.after(timeoutMs, () => time.abort(tooLong(agent, timeoutMs)));
-    const cancelled = new AbortController();
-    const cancel = (): void => cancelled.abort(cancellation(signal, agent));
-    signal.addEventListener('abort', cancel, { once: true });
-    // While the key was read it may have happened.
-    if (signal.aborted) cancel();
+    const deadline = startDeadline(invocation, tools.clock);
     const emit = invocation.onProgress ?? (() => undefined);
     const progress = createProgress(tools.clock, (line) => emit(secrets.redact(line)));
     try {
       // Loaded when it is used: the libraries behind it take a third of a second.
       const { runModel } = await import('./model-run.ts');
-      const result = await runModel({
-        invocation,
-        choice,
-        key,
-        clock: tools.clock,
-        progress,
-        fetch: tools.outbound.for({
-          who: `agent ${agent.name}`,
-          allow: choice.isOwnUrl ? [] : [hostOf(choice)],
-          maxBytes: maxAnswerBytes,
-        }),
-        signal: AbortSignal.any([time.signal, cancelled.signal]),
-      });
-      return { ...result, output: secrets.redactValue(result.output) };
+      const { signal: ending } = deadline;
+      const servers = await openServers({ ...invocation, signal: ending }, mcp, progress);
+      try {
+        const result = await runModel({
+          invocation,
+          choice,
+          key,
+          clock: tools.clock,
+          progress,
+          servers: servers.tools,
+          fetch: fetchFor(agent, choice),
+          signal: ending,
+        });
+        return { ...result, output: secrets.redactValue(result.output) };
+      } finally {
+        await servers.close();
+      }
     } catch (thrown) {
       throw secrets.redactError(toAppError(thrown));
     } finally {
-      stopClock();
-      signal.removeEventListener('abort', cancel);
+      deadline.end();
       progress.end();
     }
+  }
+
+  function fetchFor({ name }: AgentDefinition, choice: ModelChoice): typeof globalThis.fetch {
+    const allow = choice.isOwnUrl ? [] : [hostOf(choice)];
+    return tools.outbound.for({ who: `agent ${name}`, allow, maxBytes: maxAnswerBytes });
   }
 
   function chosen({ agent, budget }: Invocation): ModelChoice {
@@ -138,24 +142,6 @@ function unpriced(
   return `nobody has said what ${model} costs, so that a budget of money alone can not be held: give price in its runtime, 0 for a model of your own, or a budget of tokens`;
 }
 
-function unsupported({ frontmatter }: AgentDefinition): string | undefined {
-  const servers = frontmatter['mcpServers'];
-  const none = servers === undefined || Object.keys(servers as object).length === 0;
-  return none ? undefined : 'its mcpServers can not be offered to a model in this version';
-}
-
 function unavailable(reason: string): CheckResult {
   return { ok: false, state: 'unavailable', reason };
-}
-
-function tooLong({ name }: AgentDefinition, timeoutMs: number): AppError {
-  return new AppError('timeout', `agent ${name} took longer than ${timeoutMs} ms`, {
-    details: { agent: name },
-    remedy: 'Raise timeoutSeconds, or give it less to do.',
-  });
-}
-
-function cancellation(signal: AbortSignal, { name }: AgentDefinition): AppError {
-  if (signal.reason instanceof AppError) return signal.reason;
-  return new AppError('cancelled', `agent ${name} was cancelled`);
 }

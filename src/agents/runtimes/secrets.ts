@@ -17,7 +17,7 @@ export interface Secrets {
   redact(text: string): string;
   /** A copy without their values, at any depth and in names of fields, too; the same object where it held none. */
   redactValue<T>(value: T): T;
-  /** The same error without their values; its cause is left out, since it is logged with all its fields. */
+  /** The same error without their values; of its cause, which is logged with all its fields, a defect keeps the stack alone. */
   redactError(error: AppError): AppError;
 }
 
@@ -88,6 +88,7 @@ export function secretsOf(values: Readonly<Record<string, string>>): Secrets {
         details: redactValue(error.details),
         retryable: error.retryable,
         ...(error.remedy === undefined ? {} : { remedy: redactText(error.remedy) }),
+        ...(error.code === 'internal' ? { cause: redactStack(error.cause, redactText) } : {}),
       });
       if (!(error instanceof AgentFailure)) return clean;
       const { usage, partial } = error;
@@ -97,6 +98,13 @@ export function secretsOf(values: Readonly<Record<string, string>>): Secrets {
       });
     },
   };
+}
+
+function redactStack(cause: unknown, redactText: (text: string) => string): Error | undefined {
+  if (!(cause instanceof Error)) return undefined;
+  const clean = new Error(redactText(cause.message));
+  clean.stack = redactText(cause.stack ?? '');
+  return clean;
 }
 
 /** Names after `secret.` in the expressions of a value; a malformed template names none. */
