@@ -32,8 +32,11 @@ export const claudeCodeSpec: RuntimeSpecKind = { schema: claudeCodeSchema, check
 /** The server of the agents that it may call: a name that no server of a definition may have. */
 export const callsServer = 'centuria';
 
-/** What only has a meaning in a session with a person, or would load what is not in the file. */
-const unheldFields = ['skills', 'hooks', 'memory', 'background', 'isolation', 'initialPrompt'];
+/**
+ * What only has a meaning in a session with a person, or would load what is not in the file. A worktree
+ * (`isolation`) is what the workspace of a task gives.
+ */
+const unheldFields = ['skills', 'hooks', 'memory', 'background', 'initialPrompt'];
 
 /** The parser has held it against the schema: a definition exists only when it fits. */
 export function claudeCodeSpecOf(definition: Pick<AgentDefinition, 'runtime'>): ClaudeCodeSpec {
