@@ -24,11 +24,7 @@ export const claudeUnavailable =
     : undefined;
 
 export function claudeAgent({ runtime, own, front }: Made) {
-  const centuria = {
-    runtime: { kind: 'claude-code', ...runtime },
-    requires: { environment: ['ANTHROPIC_API_KEY'] },
-    ...own,
-  };
+  const centuria = { runtime: { kind: 'claude-code', ...runtime }, ...own };
   const fields = { name: 'asked', description: 'Answers.', ...front, centuria };
   const source = `---\n${JSON.stringify(fields)}\n---\nYou answer in one word.`;
   const { definition, problems } = parseAgent(source, 'asked.md');

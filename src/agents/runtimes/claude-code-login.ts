@@ -1,14 +1,16 @@
-import { newId } from '../../base/base.ts';
-import type { AgentDefinition } from '../agents.ts';
+import { createHash } from 'node:crypto';
+import { newId, type Clock } from '../../base/base.ts';
 import { attemptVariable } from '../processes.ts';
 import { findProgram } from '../programs.ts';
-import type { CheckResult, RuntimeTools } from '../runtime.ts';
-import type { Children } from './children.ts';
+import type { CheckResult } from '../runtime.ts';
+import { neededProgram, type Children } from './children.ts';
 
 /** Looks whether Claude Code is there, works, and knows who pays. */
 export interface Login {
+  /** Why the program can't be run; undefined when it can. */
+  missing(): Promise<string | undefined>;
   check(
-    definition: AgentDefinition,
+    agent: string,
     environment: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<CheckResult>;
@@ -22,27 +24,21 @@ interface Look {
 
 /** A look costs 0.35 s of processor time, so agents with the same environment share one. */
 const keptMs = { good: 120_000, bad: 20_000 } as const;
+const unpaid =
+  'Claude Code has no key and no login: set ANTHROPIC_API_KEY, or log in with claude auth login as the user of this server';
 const lookMs = 15_000;
 const outputBytes = 65_536;
 const memoryBytes = 2_048 * 1_048_576;
 
-export function openLogin(
-  { clock, environment: own }: Pick<RuntimeTools, 'clock' | 'environment'>,
-  children: Children,
-): Login {
+export function openLogin(clock: Clock, children: Children): Login {
   const looks = new Map<string, Look>();
   const closing = new AbortController();
 
   async function look(
-    { name, requires }: AgentDefinition,
+    agent: string,
     environment: Readonly<Record<string, string>>,
   ): Promise<CheckResult> {
-    const program = await findProgram('claude', children.places);
-    if (program === undefined) {
-      const reason =
-        'the program claude was not found: npm install -g @anthropic-ai/claude-code, or add its folder to PATH';
-      return { ok: false, state: 'unavailable', reason };
-    }
+    const program = await neededProgram('claude', agent, children.places);
     const attemptId = newId(clock);
     const attempt = { attemptId, idempotencyKey: attemptId };
     // Tells of a key or a login without asking the API.
@@ -59,12 +55,12 @@ export function openLogin(
         outputBytes,
         signal: closing.signal,
       },
-      name,
+      agent,
     );
     const isLoggedIn = /"loggedIn"\s*:\s*(true|false)/.exec(end.stdout.toString())?.[1];
     if (isLoggedIn === 'true') return { ok: true };
     if (isLoggedIn === 'false') {
-      return { ok: false, state: 'unavailable', reason: unpaid(requires.environment, own) };
+      return { ok: false, state: 'unavailable', reason: unpaid };
     }
     const how = end.stopped ?? end.signal ?? `exit status ${end.exitCode}`;
     const reason = `claude auth status did not say whether there is a login (${how}); version 2.1 or later is needed`;
@@ -72,13 +68,18 @@ export function openLogin(
   }
 
   return {
-    async check(definition, environment, signal) {
-      const key = JSON.stringify([environment, definition.requires.environment]);
+    async missing() {
+      if ((await findProgram('claude', children.places)) !== undefined) return undefined;
+      return 'the program claude was not found: npm install -g @anthropic-ai/claude-code, or add its folder to PATH';
+    },
+    async check(agent, environment, signal) {
+      const key = createHash('sha256').update(JSON.stringify(environment)).digest('hex');
       const nowMs = clock.monotonicMs();
       let known = looks.get(key);
-      const result = await known?.result.catch(() => undefined);
+      const settled = known?.result.catch(() => undefined);
+      const result = settled && (await untilAborted(settled, signal));
       if (known === undefined || result === undefined || isOld(known, result, nowMs)) {
-        known = { atMs: nowMs, result: look(definition, environment) };
+        known = { atMs: nowMs, result: look(agent, environment) };
         // Who asked may have left before it ends.
         known.result.catch(() => undefined);
         looks.set(key, known);
@@ -94,16 +95,6 @@ export function openLogin(
 
 function isOld({ atMs }: Look, { ok }: CheckResult, nowMs: number): boolean {
   return nowMs - atMs > (ok ? keptMs.good : keptMs.bad);
-}
-
-/** A key that is set and not listed is no help: a definition is given what it names. */
-function unpaid(listed: readonly string[], own: RuntimeTools['environment']): string {
-  const name = 'ANTHROPIC_API_KEY';
-  const why = 'Claude Code has no key and no login';
-  if (own[name] !== undefined && !listed.includes(name)) {
-    return `${why}: ${name} is set, list it in requires.environment`;
-  }
-  return `${why}: log in with claude auth login as the user of this server, or set ${name} and list it in requires.environment`;
 }
 
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -33,6 +33,13 @@ const defaultOutputMb = 64;
 const bytesPerMb = 1_048_576;
 const partialLength = 65_536;
 
+/** Its usual ones need no listing: which of them there is, or a login instead, is a matter of the machine. */
+const credentials = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+] as const;
+
 /** Nothing but the task goes out, nothing of other sessions comes in, and it stays the version that it is. */
 const switches = {
   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
@@ -48,13 +55,13 @@ const switches = {
  * that is not kept, in a process group with the limits of the runtime `command`.
  */
 export function createClaudeCodeRuntime(tools: ClaudeCodeTools, children: Children): Runtime {
-  const login = openLogin(tools, children);
+  const login = openLogin(tools.clock, children);
 
   async function check(definition: AgentDefinition, signal: AbortSignal): Promise<CheckResult> {
-    const missing = await missingRequirement(definition, tools);
+    const missing = (await login.missing()) ?? (await missingRequirement(definition, tools));
     if (missing !== undefined) return { ok: false, state: 'unavailable', reason: missing };
     const given = await environmentOf(definition);
-    return login.check(definition, given.environment, signal);
+    return login.check(definition.name, given.environment, signal);
   }
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
@@ -149,11 +156,16 @@ export function createClaudeCodeRuntime(tools: ClaudeCodeTools, children: Childr
     throw new AgentFailure(error, { usage, ...partial });
   }
 
-  /** What Claude Code gets beside what every program does: variables that the definition needs, and where the API is. */
+  /** What Claude Code gets beside what every program does: who pays, what the definition needs, and where the API is. */
   async function environmentOf(
     agent: AgentDefinition,
   ): Promise<{ environment: Record<string, string>; secrets: Secrets }> {
-    const { values } = await readSecrets(agent, tools.environment, agent.requires.environment);
+    const paid = credentials.filter((name) =>
+      [name, `${name}_FILE`].some((given) => (tools.environment[given] ?? '') !== ''),
+    );
+    const names = [...new Set([...agent.requires.environment, ...paid])];
+    const listed = { ...agent, requires: { ...agent.requires, environment: names } };
+    const { values } = await readSecrets(listed, tools.environment, names);
     const { provider, baseUrl } = tools.models;
     // The setting ends with the version of the API, which Claude Code adds by itself.
     const url = provider === 'anthropic' ? baseUrl.replace(/\/+$/, '').replace(/\/v1$/, '') : '';
