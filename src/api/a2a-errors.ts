@@ -67,6 +67,8 @@ export function rpcError(thrown: unknown): RpcError {
 
 function codeOf({ code, status }: AppError): number {
   if (code === 'agent_not_found' || code === 'run_not_found') return codes.TASK_NOT_FOUND;
+  // It ended while it was asked: a moment later the same would have been refused so.
+  if (code === 'run_finished') return codes.UNSUPPORTED_OPERATION;
   // What the client sent is at fault, or its own idea of what there is.
   return status < 500 && status !== 429 && status !== 408
     ? codes.INVALID_PARAMS

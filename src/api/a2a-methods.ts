@@ -1,4 +1,5 @@
 /** The methods of A2A that answer once. */
+import { AppError } from '../base/base.ts';
 import type { Conversation, RunDetail, RunStatus } from '../coordination/coordination.ts';
 import { isHere, ownTask, type Door } from './a2a-access.ts';
 import { fleetCard, ownCard } from './a2a-cards.ts';
@@ -188,7 +189,12 @@ async function cancelTask(door: Door, given: unknown): Promise<WireTask> {
     if (hasEnded(run)) {
       throw new A2aError('TASK_NOT_CANCELABLE', `task ${run.id} has ended`, { taskId: run.id });
     }
-    await coordination.cancel(run.id, { reason: 'asked for over A2A', by: asker(door.request) });
+    await coordination
+      .cancel(run.id, { reason: 'asked for over A2A', by: asker(door.request) })
+      // One that has ended meanwhile is told as it ended.
+      .catch((error: unknown) => {
+        if (!(error instanceof AppError && error.code === 'run_finished')) throw error;
+      });
   }
   const ended = await door.parts.longPolls.hold(() =>
     waitForEnd(door.parts, run.id, cancelWaitMs, door.left),

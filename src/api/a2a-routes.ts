@@ -163,9 +163,9 @@ function idOf(body: unknown): RequestId {
 
 /** The envelope of JSON-RPC 2.0. */
 function readRequest(body: unknown): { method: string; params: unknown } {
-  if (body === undefined) throw new A2aError('PARSE_ERROR', 'the body is empty');
+  if (body === undefined || body === null) throw new A2aError('PARSE_ERROR', 'the body is empty');
   if (Array.isArray(body)) throw wrong('batches are not taken: send one request at a time');
-  if (typeof body !== 'object' || body === null) throw wrong('the body is no object');
+  if (typeof body !== 'object') throw wrong('the body is no object');
   const { jsonrpc, method, params } = body as Readonly<Record<string, unknown>>;
   if (jsonrpc !== '2.0') throw wrong('jsonrpc must be "2.0"');
   if (typeof method !== 'string' || method === '') throw wrong('method must be a text');

@@ -75,7 +75,7 @@ test('a stream shows the work, and who disconnects finds the result later', asyn
   }
   const later = await agent('gate');
   await expect
-    .poll(async () => (await get(later, id)).status?.state)
+    .poll(async () => (await get(later, id)).status?.state, { timeout: 20_000 })
     .toBe(TaskState.TASK_STATE_WORKING);
   const subscribed: string[] = [];
   for await (const response of later.resubscribeTask({ tenant: '', id })) {
