@@ -8,6 +8,7 @@ import { AppError, type Clock, type Config, type Log, type Settings } from './ba
 import {
   openBreakers,
   openBudgets,
+  openConversations,
   openCoordination,
   openDeadLetters,
   openSchedules,
@@ -173,6 +174,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         breakers,
         budgets,
         schedules,
+        conversations: openConversations(database),
         failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
         prune: (request) => pruneRuns({ database, clock, log }, request),
         agents,

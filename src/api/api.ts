@@ -1,6 +1,7 @@
 /** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
 import { isIP, type AddressInfo } from 'node:net';
 import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
+import { a2aRoutes } from './a2a-routes.ts';
 import { agentRoutes } from './agent-routes.ts';
 import { agentToolRoutes } from './agent-tool-routes.ts';
 import { apiKeyRoutes } from './api-key-routes.ts';
@@ -159,6 +160,7 @@ async function addRoutes(app: Http, parts: RouteParts, insiders: Insiders): Prom
   oauthRoutes(app, parts);
   oauthPageRoutes(app, parts);
   mcpRoutes(app, parts, operations, insiders);
+  a2aRoutes(app, parts);
   app.get(
     '/openapi.json',
     {

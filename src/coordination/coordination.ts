@@ -32,6 +32,13 @@ export {
   type Breakers,
 } from './breakers.ts';
 export {
+  openConversations,
+  type Conversation,
+  type ConversationList,
+  type Conversations,
+  type SaidMessage,
+} from './conversations.ts';
+export {
   openDeadLetters,
   type DeadLetters,
   type FailureGroup,

@@ -14,6 +14,7 @@ import { createClient, type Client } from '../../src/client/client.ts';
 import {
   openBreakers,
   openBudgets,
+  openConversations,
   openCoordination,
   type Breakers,
   type Budgets,
@@ -40,7 +41,7 @@ export interface TestBridge extends Bridge {
   readonly registry: AgentRegistry;
   readonly identity: Identity;
   /** What a second bridge over the same parts needs besides. */
-  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune'>;
+  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune' | 'conversations'>;
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -141,6 +142,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   await schedules.start();
   const work: TestBridge['work'] = {
     schedules,
+    conversations: openConversations(database),
     failures: openDeadLetters({ database, retry: (id, by) => coordination.runs.retry(id, { by }) }),
     prune: (request) => pruneRuns({ database, clock: systemClock, log }, request),
   };
