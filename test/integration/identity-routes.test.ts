@@ -68,7 +68,10 @@ const byPermission: Readonly<Record<string, Group>> = {
       listA2aAgents getA2aAgentCard getA2aAgentCardBelow`,
   },
   'agents.write': { may: ['system', 'admin', 'owner'], operations: 'acceptAgentTool' },
-  'agents.execute': { may: workers, operations: 'invokeAgent startAgentRun' },
+  'agents.execute': {
+    may: workers,
+    operations: 'invokeAgent startAgentRun callAttempt cancelAttempt',
+  },
   'workflows.read': { may: readers, operations: 'listWorkflows getWorkflow' },
   'workflows.execute': { may: workers, operations: 'startRun' },
   'runs.read': {
