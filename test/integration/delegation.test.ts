@@ -291,3 +291,23 @@ test('a call that nobody waits for ends with its caller', async () => {
     expect(await fixture.part.runs.wait(below?.id ?? '')).toMatchObject({ status: 'cancelled' });
   });
 });
+
+test('a fork calls whom whoever forks may call, and spends no more than the run could', async () => {
+  const functions = {
+    lead: async (invocation: Invocation) => (await call(invocation, 'tool')).output,
+    tool: ({ budget }: Invocation) => budget?.tokens ?? 'unlimited',
+  };
+  const fields = { lead: { invokes: ['tool'], retries: 0 } };
+  await withAgents(functions, fields, async (fixture) => {
+    const { runs } = fixture.part;
+    const limits = { mayCall: () => false, allowance: { tokens: 70 } };
+    const first = await ended(fixture, 'lead', 1, limits);
+    expect(first.error?.message).toMatch(/ada may not call it/);
+    const inherits = await runs.fork(first.id, { from: 'lead', by: 'ada' });
+    expect((await runs.wait(inherits.id)).error?.message).toMatch(/ada may not call it/);
+    const other = await runs.fork(first.id, { from: 'lead', by: 'eve', mayCall: () => false });
+    expect((await runs.wait(other.id)).error?.message).toMatch(/eve may not call it/);
+    const may = await runs.fork(first.id, { from: 'lead', by: 'bob', mayCall: () => true });
+    expect(await runs.wait(may.id)).toMatchObject({ status: 'completed', output: 70 });
+  });
+});
