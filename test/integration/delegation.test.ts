@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentDefinition, Invocation } from '../../src/agents/agents.ts';
+import { AgentFailure, type AgentDefinition, type Invocation } from '../../src/agents/agents.ts';
 import { AppError } from '../../src/base/base.ts';
 import type { CoordinationOptions, RunDetail } from '../../src/coordination/coordination.ts';
 import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
@@ -267,6 +267,79 @@ test('cancelling a run cancels what its agents asked for', async () => {
     const [below] = await runs.calls(id);
     expect(await runs.wait(below?.id ?? '')).toMatchObject({ status: 'cancelled' });
     expect(stopped).toEqual(['tool']);
+  });
+});
+
+test('what a call has used counts when its caller leaves it before its end', async () => {
+  const refusals: unknown[] = [];
+  const functions = {
+    lead: async ({ delegate }: Invocation) => {
+      for (let nth = 1; nth <= 4; nth += 1) {
+        began = false;
+        const leaving = new AbortController();
+        const leave = async () => {
+          await until(() => began);
+          leaving.abort(new AppError('cancelled', 'left'));
+        };
+        await Promise.all([
+          leave(),
+          delegate?.call({ agent: 'tool', input: nth, signal: leaving.signal }),
+        ]).catch((error: AppError) => {
+          refusals.push(error.code);
+          began = true;
+        });
+      }
+      return 'done';
+    },
+    tool: ({ signal }: Invocation) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () =>
+          reject(
+            new AgentFailure(new AppError('cancelled', 'ended'), {
+              usage: { wallMs: 1, tokens: 400 },
+            }),
+          ),
+        );
+        began = true;
+      }),
+  };
+  let began = false;
+  const fields = { lead: { invokes: ['tool'], budget: { tokens: 800 } } };
+  await withAgents(functions, fields, async (fixture) => {
+    const run = await ended(fixture, 'lead');
+    expect(run).toMatchObject({ status: 'completed', spent: { tokens: 800 } });
+    expect(refusals).toEqual(['cancelled', 'cancelled', 'budget_exceeded', 'budget_exceeded']);
+  });
+});
+
+test('what an attempt that was put off had asked for is counted once, whatever the next one asks', async () => {
+  const tries: number[] = [];
+  const functions = {
+    lead: async (invocation: Invocation) => {
+      tries.push(tries.length + 1);
+      const nth = tries.length;
+      if (nth === 1) {
+        await call(invocation, 'tool', 'forgotten');
+        await call(invocation, 'tool', 'fails').catch(() => undefined);
+        throw new AppError('agent_busy', 'later', { details: { retryAfterMs: 10 } });
+      }
+      if (nth === 2) {
+        await call(invocation, 'tool', 'fails').catch(() => undefined);
+        throw new AppError('agent_failed', 'again', { retryable: true });
+      }
+      return (await call(invocation, 'tool', 'forgotten')).output;
+    },
+    tool: ({ input }: Invocation) => {
+      if (input !== 'fails') return new Used('done', { tokens: 100 });
+      const error = new AppError('agent_failed', 'no', { retryable: false });
+      throw new AgentFailure(error, { usage: { wallMs: 1, tokens: 10 } });
+    },
+  };
+  await withAgents(functions, { lead: { invokes: ['tool'] } }, async (fixture) => {
+    const run = await ended(fixture, 'lead');
+    expect(tries).toEqual([1, 2, 3]);
+    // 100, then 10 for each of the two that failed.
+    expect(run).toMatchObject({ status: 'completed', output: 'done', spent: { tokens: 120 } });
   });
 });
 
