@@ -15,6 +15,7 @@ import { migrate, openDatabase, type Database } from '../../src/database/databas
 import { createOutbound } from '../../src/outbound/outbound.ts';
 import { until } from '../support/databases.ts';
 import { answerBy, servePeer, toolAgent, type McpPeer } from '../support/mcp.ts';
+import { serveEverything } from '../support/mcp-everything.ts';
 import { freshDatabase, postgresUnavailable } from '../support/postgres.ts';
 import { testFolder } from '../support/processes.ts';
 
@@ -382,27 +383,3 @@ describe('what a server says of its tools', () => {
     expect(await turncoat?.call({})).toBe('You said {}');
   });
 });
-
-/** server-everything as its own entry serves it: SDK 1.x, sessions, one server for each. */
-async function serveEverything(): Promise<McpPeer> {
-  const { createServer } = (await import(
-    '@modelcontextprotocol/server-everything/dist/server/index.js' as string
-  )) as { createServer: () => { server: { connect(transport: unknown): Promise<void> } } };
-  const { StreamableHTTPServerTransport } =
-    await import('@modelcontextprotocol/sdk/server/streamableHttp.js');
-  type Transport = InstanceType<typeof StreamableHTTPServerTransport>;
-  const sessions = new Map<string, Transport>();
-  return servePeer(async (request, response) => {
-    const id = request.headers['mcp-session-id'];
-    let transport = sessions.get(String(id));
-    if (transport === undefined) {
-      const fresh = new StreamableHTTPServerTransport({
-        sessionIdGenerator: randomUUID,
-        onsessioninitialized: (session) => void sessions.set(session, fresh),
-      });
-      transport = fresh;
-      await createServer().server.connect(transport);
-    }
-    await transport.handleRequest(request, response);
-  });
-}
