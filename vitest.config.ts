@@ -6,7 +6,7 @@ export default defineConfig({
     // Integration tests wait for processes and disks more than they compute: two at a time on two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
-      { test: { name: 'layout', include: ['test/layout/**/*.test.ts'] } },
+      { test: { name: 'layout', include: ['test/layout/**/*.test.ts'], testTimeout: 30_000 } },
       {
         test: {
           name: 'unit',

@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 cb7904928e52bd2b87737ad1e5b3119ba41798d5835e38abfbc6ed0286d86877.
+-- Of sources with SHA-256 71b26ca45d1147e36526f43c9016c43d835eb8a62083aa3a2d1979d55a810f13.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -529,6 +529,17 @@ create table roles (
 CREATE TRIGGER roles_changed AFTER DELETE OR UPDATE ON public.roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 CREATE TRIGGER roles_truncated AFTER TRUNCATE ON public.roles FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('roles');
 
+create table run_conversations (
+  run_id uuid not null,
+  principal_id uuid not null,
+  workflow text not null,
+  context_id text not null,
+  constraint run_conversations_pkey PRIMARY KEY (run_id),
+  constraint run_conversations_context_id_check CHECK (((length(context_id) >= 1) AND (length(context_id) <= 200)))
+);
+CREATE INDEX run_conversations_by_context ON public.run_conversations USING btree (principal_id, context_id, run_id DESC);
+CREATE INDEX run_conversations_by_principal ON public.run_conversations USING btree (principal_id, run_id DESC);
+
 create table run_events (
   run_id uuid not null,
   seq integer not null,
@@ -550,6 +561,16 @@ create table run_keys (
   constraint run_keys_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255)))
 );
 CREATE INDEX run_keys_by_run ON public.run_keys USING btree (run_id);
+
+create table run_messages (
+  run_id uuid not null,
+  message_id text not null,
+  position bigint generated always as identity not null,
+  body json not null,
+  constraint run_messages_pkey PRIMARY KEY (run_id, message_id),
+  constraint run_messages_message_id_check CHECK (((length(message_id) >= 1) AND (length(message_id) <= 200))),
+  constraint run_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES run_conversations(run_id) ON DELETE CASCADE
+);
 
 create table run_signals (
   run_id uuid not null,

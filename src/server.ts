@@ -4,10 +4,12 @@ import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { openRegistry, type AgentRegistry } from './agents/agents.ts';
 import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
+import { createHttpDoor } from './client/client.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
   openBreakers,
   openBudgets,
+  openConversations,
   openCoordination,
   openDeadLetters,
   openSchedules,
@@ -128,7 +130,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => breakers.close());
     const budgets = openBudgets({ database, clock, log });
     closers.push(() => budgets.close());
+    let bridge: Bridge | undefined;
+    const ownerToken = await readToken(home, log);
     const part = await openCoordination({
+      doors: [
+        createHttpDoor({ bridge: () => bridge && { url: bridge.url, token: ownerToken }, clock }),
+      ],
       limits: { breakers, budgets },
       workspaces: openWorkspaces({ home, log, clock }),
       database,
@@ -141,8 +148,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       leaseMs: values.workerLeaseMs,
       concurrency: values.workerConcurrency,
     });
-    closers.push(() => part.stop(values.shutdownGraceMs, hurry.signal));
-    let bridge: Bridge | undefined;
     if (active.includes('bridge')) {
       step('opening identity');
       const publicAddress = createPublicAddress(values.publicUrl);
@@ -151,7 +156,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         clock,
         log,
         masterKey: await readMasterKey(home, values.masterKey, log),
-        ownerToken: await readToken(home, log),
+        ownerToken,
         publicUrl: publicAddress.url,
         settings: identitySettings(values),
       });
@@ -173,6 +178,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         breakers,
         budgets,
         schedules,
+        conversations: openConversations(database),
         failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
         prune: (request) => pruneRuns({ database, clock, log }, request),
         agents,
@@ -191,6 +197,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       closers.push(() => schedules.stop());
     }
     if (active.includes('worker')) {
+      closers.push(() => {
+        // The bridge takes nothing new from here on, and closes after the worker: attempts may go over it.
+        bridge?.ready(false);
+        return part.stop(values.shutdownGraceMs, hurry.signal);
+      });
       await part.startWorker();
       const upkeep = startUpkeep({ database, clock, log, home, keepDays: values.runKeepDays });
       closers.push(() => upkeep.stop());

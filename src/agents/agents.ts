@@ -10,6 +10,7 @@ export { formatAgent } from './format.ts';
 export { importAgents, type ImportedFile, type ImportOptions } from './import-agents.ts';
 export type { ImportComplaint } from './import-complaint.ts';
 export { schemaProblem } from './json-schema.ts';
+export { checkInput } from './verify.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
 export { openRegistry, type RegistryOptions } from './registry.ts';

@@ -26,6 +26,9 @@ export async function openRuntimes(
     model: loadedWhenUsed(async () =>
       (await import('./runtimes/model.ts')).createModelRuntime(tools, mcp),
     ),
+    'claude-code': loadedWhenUsed(async () =>
+      (await import('./runtimes/claude-code.ts')).createClaudeCodeRuntime(tools, children),
+    ),
   };
 }
 

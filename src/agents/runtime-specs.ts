@@ -1,4 +1,5 @@
 import { a2aSpec } from './runtimes/a2a-spec.ts';
+import { claudeCodeSpec } from './runtimes/claude-code-spec.ts';
 import { commandSpec } from './runtimes/command-spec.ts';
 import { httpSpec } from './runtimes/http-spec.ts';
 import { modelSpec } from './runtimes/model-spec.ts';
@@ -12,4 +13,5 @@ export const runtimeSpecs: Readonly<Partial<Record<RuntimeKind, RuntimeSpecKind>
   a2a: a2aSpec,
   model: modelSpec,
   mcp: mcpSpec,
+  'claude-code': claudeCodeSpec,
 };

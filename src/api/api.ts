@@ -1,8 +1,10 @@
 /** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
 import { isIP, type AddressInfo } from 'node:net';
 import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
+import { a2aRoutes } from './a2a-routes.ts';
 import { agentRoutes } from './agent-routes.ts';
 import { agentToolRoutes } from './agent-tool-routes.ts';
+import { attemptRoutes } from './attempt-routes.ts';
 import { apiKeyRoutes } from './api-key-routes.ts';
 import { bridgeRoutes } from './bridge-routes.ts';
 import { createEventStreams } from './event-stream.ts';
@@ -14,6 +16,7 @@ import { registerOpenapi } from './openapi.ts';
 import { oauthPageRoutes } from './oauth-page-routes.ts';
 import { oauthRoutes } from './oauth-routes.ts';
 import { createInsiders, type Insiders } from './insiders.ts';
+import { bridgeOffer } from './mcp-bridge-offer.ts';
 import { collectOperations } from './mcp-operations.ts';
 import { mcpRoutes } from './mcp-routes.ts';
 import { limitRoutes } from './limit-routes.ts';
@@ -35,6 +38,7 @@ export type { BridgeParts } from './parts.ts';
 export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './agent-tool-schemas.ts';
+export type * from './attempt-schemas.ts';
 export type * from './identity-requests.ts';
 export type * from './identity-schemas.ts';
 export type * from './run-event-schemas.ts';
@@ -63,8 +67,14 @@ export interface Bridge {
   loginLink(): string;
 }
 
-/** Listens for HTTP. Throws `port_in_use`, `denied` for a port of the system, `config_invalid` for an address that is not this machine's. */
-export async function startBridge(options: BridgeParts): Promise<Bridge> {
+/**
+ * Listens for HTTP; `offerOf` makes of the routes what is offered over MCP. Throws `port_in_use`,
+ * `denied` for a port of the system, `config_invalid` for an address that is not this machine's.
+ */
+export async function startBridge(
+  options: BridgeParts,
+  offerOf: typeof bridgeOffer = bridgeOffer,
+): Promise<Bridge> {
   const { config, log, clock } = options;
   const { bridgeHost: host, bridgePort } = config.values;
   const closing = new AbortController();
@@ -98,7 +108,7 @@ export async function startBridge(options: BridgeParts): Promise<Bridge> {
     longPolls: createPlaces('long polls', mostLongPolls),
     invocations: createPlaces('calls of agents', mostInvocations),
   };
-  await addRoutes(app, routeParts, insiders);
+  await addRoutes(app, routeParts, insiders, offerOf);
   await listen(app, host, bridgePort);
   state.port = (app.server.address() as AddressInfo).port;
   options.publicAddress.listensOn(origin());
@@ -132,12 +142,17 @@ export async function openapiDocument(version: string): Promise<object> {
     log: parts.log,
     isReady: () => false,
   });
-  await addRoutes(app, parts, insiders);
+  await addRoutes(app, parts, insiders, bridgeOffer);
   await app.ready();
   return app.swagger();
 }
 
-async function addRoutes(app: Http, parts: RouteParts, insiders: Insiders): Promise<void> {
+async function addRoutes(
+  app: Http,
+  parts: RouteParts,
+  insiders: Insiders,
+  offerOf: typeof bridgeOffer,
+): Promise<void> {
   await registerOpenapi(app, parts.version);
   const operations = collectOperations(app);
   pageRoutes(app, parts.guard);
@@ -145,6 +160,7 @@ async function addRoutes(app: Http, parts: RouteParts, insiders: Insiders): Prom
   systemRoutes(app, parts);
   agentRoutes(app, parts);
   agentToolRoutes(app, parts);
+  attemptRoutes(app, parts);
   runRoutes(app, parts);
   limitRoutes(app, parts);
   failureRoutes(app, parts);
@@ -158,7 +174,8 @@ async function addRoutes(app: Http, parts: RouteParts, insiders: Insiders): Prom
   securityRoutes(app, parts);
   oauthRoutes(app, parts);
   oauthPageRoutes(app, parts);
-  mcpRoutes(app, parts, operations, insiders);
+  mcpRoutes(app, parts, offerOf(operations), operations, insiders);
+  a2aRoutes(app, parts);
   app.get(
     '/openapi.json',
     {

@@ -3,23 +3,16 @@ import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { createLog, systemClock } from '../base/base.ts';
-import type { RunEvent } from '../coordination/coordination.ts';
 import { createEventStreams } from './event-stream.ts';
 
 const log = createLog({ level: 'silent' });
 
 test('a reader that takes nothing is cut, and no more is read for it than its socket holds', async () => {
   let asked = 0;
-  async function* endless(): AsyncGenerator<RunEvent> {
+  async function* endless(): AsyncGenerator<string> {
     for (;;) {
       asked += 1;
-      yield {
-        runId: 'run',
-        seq: asked,
-        at: '',
-        epoch: 1,
-        body: { type: 'attempt.progress', task: 'task', text: 'x'.repeat(100_000) },
-      };
+      yield `data: ${'x'.repeat(100_000)}\n\n`;
     }
   }
   // The moment of patience is over as soon as it is asked for, but the socket may still take more.
@@ -36,9 +29,9 @@ test('a reader that takes nothing is cut, and no more is read for it than its so
     finished.push(
       streams.send(response, {
         begin: () => undefined,
-        follow: endless,
+        frames: endless,
+        problem: () => '',
         watch: () => () => undefined,
-        end: async () => ({}),
       }),
     );
   }).listen(0, '127.0.0.1');

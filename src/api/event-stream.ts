@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { AppError, errorRecord, type Clock, type Log } from '../base/base.ts';
-import type { RunEvent } from '../coordination/coordination.ts';
+import { AppError, type Clock, type Log } from '../base/base.ts';
 
 /** Comments this often keep intermediaries from taking the stream for dead. */
 const heartbeatMs = 15_000;
@@ -13,18 +12,19 @@ const reconnectMs = 1_000;
 
 export interface EventStreams {
   readonly open: number;
-  /** Writes events as Server-Sent Events (WHATWG HTML, 9.2) until the run ends, the reader leaves or the server closes. Throws `limit_exceeded` before anything is sent. */
+  /** Writes Server-Sent Events (WHATWG HTML, 9.2) until there are no more, the reader leaves or the server closes. Throws `limit_exceeded` before anything is sent. */
   send(response: ServerResponse, source: EventSource): Promise<void>;
 }
 
 export interface EventSource {
   /** Called when the stream has a place and is about to send: the framework lets the response go. */
   begin(): void;
-  follow(signal: AbortSignal): AsyncIterable<RunEvent>;
+  /** Each a whole event with its empty line; the next one is asked for when the socket has taken it. */
+  frames(signal: AbortSignal): AsyncIterable<string>;
   /** Calls back when the reader may read no longer; ask the returned function to stop. */
   watch(onEnded: (why: string) => void): () => void;
-  /** What the closing `end` event carries. */
-  end(): Promise<unknown>;
+  /** The event that says why a stream ends too soon. */
+  problem(error: unknown): string;
 }
 
 /** All event streams of one server; `closing` ends them. */
@@ -80,24 +80,17 @@ async function stream(
   heartbeat.unref();
   try {
     await write(`retry: ${reconnectMs}\n\n`);
-    for await (const event of source.follow(signal)) {
-      await write(
-        `id: ${event.seq}\nevent: ${event.body.type}\ndata: ${JSON.stringify(event)}\n\n`,
-      );
-    }
-    if (!signal.aborted) await write(`event: end\ndata: ${JSON.stringify(await source.end())}\n\n`);
+    for await (const frame of source.frames(signal)) await write(frame);
   } catch (error) {
     if (!signal.aborted) {
       log.warn({ err: error }, 'event stream failed');
-      const problem = JSON.stringify(errorRecord(error));
-      if (!response.writableNeedDrain) response.write(`event: problem\ndata: ${problem}\n\n`);
+      if (!response.writableNeedDrain) response.write(source.problem(error));
     }
   } finally {
     clearInterval(heartbeat);
     unwatch();
     if (refused.signal.aborted && !response.writableNeedDrain) {
-      const problem = JSON.stringify(errorRecord(refused.signal.reason));
-      response.write(`event: problem\ndata: ${problem}\n\n`);
+      response.write(source.problem(refused.signal.reason));
     }
     if (closing.aborted && !gone.signal.aborted && !response.writableNeedDrain) {
       response.write(`: the server closes\nretry: ${reconnectMs}\n\n`);

@@ -41,6 +41,8 @@ declare module 'fastify' {
     readonly always?: boolean;
     /** Takes nothing that a page of another origin sends, whatever credential it shows. */
     readonly ownPages?: boolean;
+    /** Answers while the server starts or stops although it changes something: work under way needs it. */
+    readonly whileStopping?: boolean;
   }
 }
 
@@ -201,7 +203,7 @@ function receive(
   reply: FastifyReply,
   { guard, identity, isReady, insiders }: HttpParts,
 ): Caller | Promise<Caller> | undefined {
-  const { open, always, ownPages } = request.routeOptions.config;
+  const { open, always, ownPages, whileStopping } = request.routeOptions.config;
   request.trace = traceOf(request.headers['traceparent']);
   void reply.header('x-request-id', request.id).headers(commonHeaders);
   const inside = insiders.take(request.headers);
@@ -219,7 +221,7 @@ function receive(
     void reply.header('ratelimit', `"address";r=${remaining};t=${resetSeconds}`);
   }
   const changes = request.method !== 'GET' && request.method !== 'HEAD';
-  if (changes && !isReady() && !request.is404) {
+  if (changes && whileStopping !== true && !isReady() && !request.is404) {
     throw new AppError('unavailable', 'Centuria is starting or stopping', {
       remedy: 'Try again in a moment.',
     });

@@ -1,20 +1,14 @@
-/** Prompts that lead a model through what people do most, and what may stand in their arguments. */
-import {
-  ProtocolError,
-  ProtocolErrorCode,
-  type GetPromptResult,
-  type Prompt,
-} from '@modelcontextprotocol/server';
-import type { CallOperation } from './mcp-operations.ts';
+/** The prompts of the bridge, and what may stand in arguments of prompts and templates. */
+import type { CompleteRequest, Prompt } from '@modelcontextprotocol/server';
+import { mostCompletions, type Exchange, type OfferedPrompt } from './mcp-offer.ts';
 
 interface PromptEntry {
-  readonly shown: Prompt & {
-    readonly arguments: { name: string; description: string; required: boolean }[];
-  };
+  readonly shown: Prompt;
   readonly text: (given: Readonly<Record<string, string>>) => string;
 }
 
-const prompts: readonly PromptEntry[] = [
+/** What people do most, told to a model step by step. */
+const entries: readonly PromptEntry[] = [
   {
     shown: {
       name: 'start-review',
@@ -59,69 +53,27 @@ const prompts: readonly PromptEntry[] = [
   },
 ];
 
-export function listPrompts(): Prompt[] {
-  return prompts.map(({ shown }) => shown);
-}
-
-/** A prompt with its arguments in it. Throws -32602 for an unknown one and for what is missing. */
-export function getPrompt(
-  name: string,
-  given: Readonly<Record<string, string>> = {},
-): GetPromptResult {
-  const { shown, text } = promptNamed(name);
-  const missing = shown.arguments.find((one) => one.required && !given[one.name]);
-  if (missing !== undefined) {
-    throw new ProtocolError(
-      ProtocolErrorCode.InvalidParams,
-      `the prompt ${name} needs the argument ${missing.name}`,
-    );
-  }
-  return {
+export const bridgePrompts: readonly OfferedPrompt[] = entries.map(({ shown, text }) => ({
+  shown,
+  get: (given) => ({
     ...(shown.description === undefined ? {} : { description: shown.description }),
     messages: [{ role: 'user', content: { type: 'text', text: text(given) } }],
-  };
-}
-
-function promptNamed(name: string): PromptEntry {
-  const prompt = prompts.find(({ shown }) => shown.name === name);
-  if (prompt !== undefined) return prompt;
-  throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no prompt ${name}`);
-}
+  }),
+}));
 
 /** A value between quotes, so that what somebody gives reads as a value and not as an instruction. */
 function quoted(value: string | undefined): string {
   return JSON.stringify(value ?? '');
 }
 
-const mostCompletions = 100;
-
-/** What may stand in an argument of a prompt or template: names of agents and workflows, newest runs. */
-export async function complete(
-  call: CallOperation,
-  asked: {
-    readonly ref: { readonly type: string; readonly name?: string; readonly uri?: string };
-    readonly argument: { readonly name: string; readonly value: string };
-  },
-): Promise<{ values: string[]; total: number; hasMore: boolean }> {
-  const { ref, argument } = asked;
-  if (ref.type === 'ref/prompt') promptNamed(ref.name ?? '');
-  const values = (await candidates(call, ref.uri ?? '', argument.name)).filter((value) =>
-    value.startsWith(argument.value),
-  );
-  return {
-    values: values.slice(0, mostCompletions),
-    total: values.length,
-    hasMore: values.length > mostCompletions,
-  };
-}
-
-async function candidates(
-  call: CallOperation,
-  uri: string,
-  argument: string,
+/** Names of agents and workflows, newest runs. */
+export async function bridgeCandidates(
+  { call }: Exchange,
+  { ref, argument }: CompleteRequest['params'],
 ): Promise<readonly string[]> {
+  const uri = ref.type === 'ref/resource' ? ref.uri : '';
   const [operation, field] =
-    argument === 'run' || argument === 'id'
+    argument.name === 'run' || argument.name === 'id'
       ? ['listRuns', 'id']
       : uri.startsWith('centuria://agent/')
         ? ['listAgents', 'name']

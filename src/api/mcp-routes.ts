@@ -12,20 +12,21 @@ import { callerOf } from './callers.ts';
 import { mcpPath, strictJsonParser, type Http } from './http.ts';
 import type { Insiders } from './insiders.ts';
 import { leftSignal } from './left.ts';
+import type { Offer } from './mcp-offer.ts';
 import { callsFor, type Operation } from './mcp-operations.ts';
 import { createMcpServer } from './mcp-server.ts';
 import { assertMaySubscribe, narrowSubscription, runChanges } from './mcp-subscriptions.ts';
-import { createTools, type BridgeTool } from './mcp-tools.ts';
 import type { RouteParts } from './parts.ts';
 import { createPlaces, type Places } from './places.ts';
 
 /** Each is an open socket and a reader of a run's events. */
 const mostSubscriptions = 256;
 
-/** `operations` are those that are registered before this call. */
+/** `operations` are those that `offer` may call. */
 export function mcpRoutes(
   app: Http,
   parts: RouteParts,
+  offer: Offer,
   operations: ReadonlyMap<string, Operation>,
   insiders: Insiders,
 ): void {
@@ -34,7 +35,7 @@ export function mcpRoutes(
     parts,
     operations,
     insiders,
-    tools: createTools(operations),
+    offer,
     subscriptions: createPlaces('subscriptions', mostSubscriptions),
   };
   void app.register(async (scope: FastifyInstance) => {
@@ -83,7 +84,7 @@ interface Serving {
   readonly parts: RouteParts;
   readonly operations: ReadonlyMap<string, Operation>;
   readonly insiders: Insiders;
-  readonly tools: readonly BridgeTool[];
+  readonly offer: Offer;
   readonly subscriptions: Places;
 }
 
@@ -108,7 +109,7 @@ function readMessages(scope: FastifyInstance): void {
 async function serve(
   request: FastifyRequest,
   reply: FastifyReply,
-  { app, parts, operations, insiders, tools, subscriptions }: Serving,
+  { app, parts, operations, insiders, offer, subscriptions }: Serving,
 ): Promise<FastifyReply> {
   const { value, refused } = (request.body ?? {}) as Message;
   if (refused !== undefined || value === undefined) {
@@ -125,7 +126,7 @@ async function serve(
   const refusal = new AbortController();
   const { body, watched } = await narrowSubscription(call, value);
   const handler = createMcpHandler(
-    ({ era }) => createMcpServer({ caller, call, tools, operations, parts }, era),
+    ({ era }) => createMcpServer(offer, { caller, call, era, parts }),
     {
       bus: runChanges(parts, caller, watched, () => refusal.abort()),
       onerror: (error) => parts.log.debug({ requestId: request.id, err: error }, 'mcp'),

@@ -7,7 +7,6 @@ import {
   ProtocolError,
   ProtocolErrorCode,
   Server,
-  type CallToolRequest,
   type CallToolResult,
   type InputResponses,
   type JSONRPCRequest,
@@ -15,45 +14,33 @@ import {
   type ServerCapabilities,
   type ServerContext,
 } from '@modelcontextprotocol/server';
-import type { Caller } from '../identity/identity.ts';
-import type { RunDetail } from '../coordination/coordination.ts';
-import { failedResult, runResult, toolResult } from './mcp-answers.ts';
-import { mayCall, type CallOperation, type Operation } from './mcp-operations.ts';
-import { complete, getPrompt, listPrompts } from './mcp-prompts.ts';
-import { listResources, readResource, resourceTemplates } from './mcp-resources.ts';
-import { startRun, waitForRun, type RunWaiting } from './mcp-runs.ts';
+import { failedResult, runResult } from './mcp-answers.ts';
+import {
+  mostCompletions,
+  type Era,
+  type Exchange,
+  type Offer,
+  type OfferedPrompt,
+} from './mcp-offer.ts';
 import {
   answerQuestions,
   assertSpeaksTasks,
   cancelTask,
-  capabilitiesKey,
+  clientOf,
   coreTaskOf,
   ownRun,
-  speaksTasks,
   taskOf,
   tasksExtension,
-  type ClientCapabilities,
 } from './mcp-tasks.ts';
-import { askingOf, visibleTools, type BridgeTool } from './mcp-tools.ts';
 
 /** How long a list may be kept. Short: rights change, and nobody is told that a list did. */
 const listTtlMs = 30_000;
 
-export type Era = 'legacy' | 'modern';
-
-export interface Exchange {
-  readonly caller: Caller;
-  readonly call: CallOperation;
-  readonly tools: readonly BridgeTool[];
-  readonly operations: ReadonlyMap<string, Operation>;
-  readonly parts: RunWaiting & { readonly version: string };
-}
-
-/** A server for one request of `era`: `modern` is 2026-07-28, `legacy` what came before. */
-export function createMcpServer(exchange: Exchange, era: Era): Server {
-  const { version } = exchange.parts;
+/** A server for one request, which offers what `offer` holds. */
+export function createMcpServer(offer: Offer, exchange: Exchange): Server {
+  const { era, parts } = exchange;
   const server = new TaskServer(
-    { name: 'centuria', title: 'Centuria', version },
+    { name: 'centuria', title: 'Centuria', version: parts.version },
     {
       capabilities: capabilities(era),
       instructions,
@@ -65,13 +52,9 @@ export function createMcpServer(exchange: Exchange, era: Era): Server {
       },
     },
   );
-  serveTools(server, exchange, era);
-  serveResources(server, exchange);
-  server.setRequestHandler('prompts/list', () => ({ prompts: listPrompts() }));
-  server.setRequestHandler('prompts/get', ({ params }) => getPrompt(params.name, params.arguments));
-  server.setRequestHandler('completion/complete', async ({ params }) => ({
-    completion: await complete(exchange.call, params),
-  }));
+  serveTools(server, offer, exchange);
+  serveResources(server, offer, exchange);
+  servePrompts(server, offer, exchange);
   if (era === 'modern') serveTasks(server, exchange);
   else serveCoreTasks(server, exchange);
   return server;
@@ -114,21 +97,16 @@ class TaskServer extends Server {
 }
 // oxlint-enable no-underscore-dangle
 
-function serveTools(server: Server, exchange: Exchange, era: Era): void {
-  const { tools, caller } = exchange;
-  server.setRequestHandler('tools/list', () => ({
-    tools: visibleTools(tools, caller).map(({ shown }) => shown),
-  }));
-  server.setRequestHandler('tools/call', async (request, ctx) => {
-    const { name } = request.params;
-    const tool = visibleTools(tools, caller).find((one) => one.name === name);
+function serveTools(server: Server, { tools }: Offer, exchange: Exchange): void {
+  const visible = () => tools.filter((tool) => tool.mayUse(exchange.caller));
+  server.setRequestHandler('tools/list', () => ({ tools: visible().map(({ shown }) => shown) }));
+  server.setRequestHandler('tools/call', async ({ params }, ctx) => {
+    const tool = visible().find(({ shown }) => shown.name === params.name);
     // The same whether it does not exist or is not the caller's.
-    if (tool === undefined) {
-      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no tool ${name}`);
-    }
+    if (tool === undefined) throw invalid(`there is no tool ${params.name}`);
     try {
       // A task's handle is no CallToolResult, and TaskServer lets it pass.
-      return (await callTool(exchange, tool, request, ctx, era)) as CallToolResult;
+      return (await tool.use(exchange, params, ctx)) as CallToolResult;
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
       return failedResult(error);
@@ -136,48 +114,51 @@ function serveTools(server: Server, exchange: Exchange, era: Era): void {
   });
 }
 
-async function callTool(
-  { call, parts }: Exchange,
-  tool: BridgeTool,
-  { params }: CallToolRequest,
-  ctx: ServerContext,
-  era: Era,
-): Promise<Result> {
-  const asking = askingOf(tool, params.arguments ?? {});
-  const { signal } = ctx.mcpReq;
-  if (!tool.startsRun) return toolResult(await call(tool.operation.id, { ...asking, signal }));
-  const started = await startRun(call, tool, asking);
-  if ('result' in started) return started.result;
-  const wantsTask =
-    era === 'modern'
-      ? speaksTasks(clientOf(ctx))
-      : (params as { task?: object }).task !== undefined;
-  if (wantsTask) {
-    const { status, document } = await call('getRun', { params: { id: started.run.id } });
-    // Who may not look at the run could never ask for the task.
-    if (status === 200) return taskHandle(document as RunDetail, clientOf(ctx), era);
-  }
-  return waitForRun(parts, call, started.run, asking.waitSeconds, ctx);
-}
-
-function taskHandle(run: RunDetail, client: ClientCapabilities | undefined, era: Era): Result {
-  if (era === 'legacy') return { task: coreTaskOf(run) };
-  const { inputRequests: _, ...task } = { inputRequests: undefined, ...taskOf(run, client) };
-  return { ...task, resultType: 'task' };
-}
-
-/** What the client said of itself in this request. Before 2026-07-28 it said so only once. */
-function clientOf({ mcpReq }: ServerContext): ClientCapabilities | undefined {
-  const envelope = mcpReq.envelope as Readonly<Record<string, unknown>> | undefined;
-  return envelope?.[capabilitiesKey] as ClientCapabilities | undefined;
-}
-
-function serveResources(server: Server, { call, operations, caller }: Exchange): void {
-  server.setRequestHandler('resources/list', ({ params }) => listResources(call, params?.cursor));
-  server.setRequestHandler('resources/templates/list', () => ({
-    resourceTemplates: resourceTemplates(operations, (operation) => mayCall(operation, caller)),
+function servePrompts(server: Server, offer: Offer, exchange: Exchange): void {
+  const promptNamed = (name: string): OfferedPrompt => {
+    const prompt = offer.prompts.find(({ shown }) => shown.name === name);
+    if (prompt === undefined) throw invalid(`there is no prompt ${name}`);
+    return prompt;
+  };
+  server.setRequestHandler('prompts/list', () => ({
+    prompts: offer.prompts.map(({ shown }) => shown),
   }));
-  server.setRequestHandler('resources/read', ({ params }) => readResource(call, params.uri));
+  server.setRequestHandler('prompts/get', ({ params }, ctx) => {
+    const { name, arguments: given = {} } = params;
+    const prompt = promptNamed(name);
+    const missing = prompt.shown.arguments?.find((one) => one.required && !given[one.name]);
+    if (missing !== undefined) {
+      throw invalid(`the prompt ${name} needs the argument ${missing.name}`);
+    }
+    return prompt.get(given, ctx);
+  });
+  server.setRequestHandler('completion/complete', async ({ params }) => {
+    if (params.ref.type === 'ref/prompt') promptNamed(params.ref.name);
+    const fitting = (await offer.candidates(exchange, params)).filter((value) =>
+      value.startsWith(params.argument.value),
+    );
+    return {
+      completion: {
+        values: fitting.slice(0, mostCompletions),
+        total: fitting.length,
+        hasMore: fitting.length > mostCompletions,
+      },
+    };
+  });
+}
+
+function invalid(message: string): ProtocolError {
+  return new ProtocolError(ProtocolErrorCode.InvalidParams, message);
+}
+
+function serveResources(server: Server, { resources }: Offer, exchange: Exchange): void {
+  server.setRequestHandler('resources/list', ({ params }) =>
+    resources.list(exchange, params?.cursor),
+  );
+  server.setRequestHandler('resources/templates/list', () => ({
+    resourceTemplates: resources.templates(exchange),
+  }));
+  server.setRequestHandler('resources/read', ({ params }) => resources.read(exchange, params.uri));
 }
 
 const taskParams = fromJsonSchema<{ taskId: string }>({
@@ -201,7 +182,7 @@ function serveTasks(server: Server, { call, caller }: Exchange): void {
     // The library takes them out of the parameters, whatever the method.
     const { inputResponses } = ctx.mcpReq;
     if (inputResponses === undefined) {
-      throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'inputResponses is needed');
+      throw invalid('inputResponses is needed');
     }
     await answerQuestions(call, run, inputResponses as InputResponses);
     return {};

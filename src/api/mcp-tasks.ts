@@ -8,6 +8,7 @@ import {
   ProtocolErrorCode,
   type InputRequests,
   type InputResponses,
+  type ServerContext,
 } from '@modelcontextprotocol/server';
 import { isId } from '../base/base.ts';
 import type { Question, RunDetail } from '../coordination/coordination.ts';
@@ -25,6 +26,12 @@ type TaskStatus = 'working' | 'input_required' | 'completed' | 'failed' | 'cance
 export interface ClientCapabilities {
   readonly elicitation?: object | undefined;
   readonly extensions?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** What the client said of itself in this request. Before 2026-07-28 it said so only once. */
+export function clientOf({ mcpReq }: ServerContext): ClientCapabilities | undefined {
+  const envelope = mcpReq.envelope as Readonly<Record<string, unknown>> | undefined;
+  return envelope?.[capabilitiesKey] as ClientCapabilities | undefined;
 }
 
 export function speaksTasks(capabilities: ClientCapabilities | undefined): boolean {

@@ -1,8 +1,7 @@
 /** The tools of the MCP server: each is one operation of the bridge under a name of its own. */
 import type { Tool, ToolAnnotations } from '@modelcontextprotocol/server';
 import { AppError, suggest } from '../base/base.ts';
-import type { Caller } from '../identity/identity.ts';
-import { mayCall, type Asking, type JsonSchema, type Operation } from './mcp-operations.ts';
+import type { Asking, JsonSchema, Operation } from './mcp-operations.ts';
 
 const looks: ToolAnnotations = { readOnlyHint: true, openWorldHint: false };
 /** Changes what is there, and says so the second time as well. */
@@ -106,10 +105,6 @@ export function createTools(operations: ReadonlyMap<string, Operation>): readonl
       },
     };
   });
-}
-
-export function visibleTools(tools: readonly BridgeTool[], caller: Caller): readonly BridgeTool[] {
-  return tools.filter(({ operation }) => mayCall(operation, caller));
 }
 
 function descriptionOf({ summary, description }: Operation, startsRun: boolean): string {

@@ -33,6 +33,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
         { name: 'security', description: 'What was seen at the doors, and the signing keys' },
         { name: 'oauth', description: 'Tokens for programs, and letting them in' },
         { name: 'mcp', description: 'The same for clients of the Model Context Protocol' },
+        { name: 'a2a', description: 'The fleet for clients of the Agent2Agent protocol' },
         { name: 'system', description: 'The server itself' },
       ],
       components: {

@@ -3,6 +3,7 @@ import type { Clock, Config, Log } from '../base/base.ts';
 import type {
   Breakers,
   Budgets,
+  Conversations,
   Coordination,
   CoordinationPart,
   DeadLetters,
@@ -20,6 +21,8 @@ import type { PublicAddress } from './public-address.ts';
 /** What the routes call. */
 export interface BridgeParts {
   readonly coordination: Coordination;
+  /** Who began runs by messages of a protocol, and what was said to them. */
+  readonly conversations: Conversations;
   /** Open runs by status, and what the worker of this process has under way. */
   readonly workStatus: CoordinationPart['status'];
   readonly breakers: Breakers;

@@ -3,7 +3,7 @@ import type { Http } from './http.ts';
 import { runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
 import { assertMay } from './callers.ts';
-import { asker, runFor } from './run-access.ts';
+import { asker, mayCall, runFor } from './run-access.ts';
 import {
   cancelRunSchema,
   forkRunSchema,
@@ -132,7 +132,11 @@ function againRoutes(app: Http, parts: RouteParts): void {
     async (request, reply) => {
       const { id, workflow } = await runFor(request, parts, 'runs.write');
       assertMay(request, 'workflows.execute', workflow);
-      const run = await coordination.fork(id, { ...request.body, by: asker(request) });
+      const run = await coordination.fork(id, {
+        ...request.body,
+        by: asker(request),
+        mayCall: mayCall(request),
+      });
       return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
     },
   );

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { errorRecord } from '../base/base.ts';
 import type { RunDetail } from '../coordination/coordination.ts';
 import { answers } from './answers.ts';
 import { callerOf } from './callers.ts';
@@ -80,7 +81,7 @@ export function runEventRoutes(app: Http, parts: RouteParts): void {
 }
 
 /** The run when it has ended, or as it is when `waitMs` have passed or the server closes. */
-async function waitForEnd(
+export async function waitForEnd(
   { coordination, clock, closing }: RouteParts,
   id: string,
   waitMs: number,
@@ -126,11 +127,14 @@ async function sendStream(
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   await streams.send(reply.raw, {
-    follow: (signal) => coordination.follow(id, start, signal),
-    async end() {
+    async *frames(signal) {
+      for await (const event of coordination.follow(id, start, signal)) {
+        yield `id: ${event.seq}\nevent: ${event.body.type}\ndata: ${JSON.stringify(event)}\n\n`;
+      }
       const { status, lastSeq } = await coordination.get(id);
-      return { status, lastSeq };
+      yield `event: end\ndata: ${JSON.stringify({ status, lastSeq })}\n\n`;
     },
+    problem: (error) => `event: problem\ndata: ${JSON.stringify(errorRecord(error))}\n\n`,
     begin: () => reply.hijack(),
     watch: (onEnded) =>
       identity.callers.watch(

@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox';
 import type {
   Answer,
+  Passage,
   Question,
   RunEvent,
   RunEventBody,
@@ -15,6 +16,7 @@ import type {
 import {
   count,
   describes,
+  errorCode,
   errorRecordSchema,
   id,
   maybe,
@@ -175,6 +177,18 @@ const runEventBody = describes<RunEventBody>()(
   'RunEventBody',
 );
 
+const viaSchema = Type.Array(
+  describes<Passage>()(
+    Type.Object({
+      door: oneOf<Passage['door']>(['http', 'wire']),
+      outcome: oneOf<Passage['outcome']>(['taken', 'other', 'failed', 'cancelled']),
+      code: maybe(errorCode),
+    }),
+    'Passage',
+  ),
+  { description: 'The doors that the agent was called through' },
+);
+
 const attempt = { task: text, attempt: Type.Integer({ minimum: 1 }) };
 const markFields = {
   kind: oneOf<WorkspaceMark['kind']>(['worktree', 'snapshot']),
@@ -213,6 +227,7 @@ const taskEventBody = describes<TaskEventBody>()(
       ...attempt,
       output: Type.Unknown(),
       usage: usageSchema,
+      via: maybe(viaSchema),
       blind: maybe(Type.Literal(true)),
     }),
     Type.Object({
@@ -220,6 +235,7 @@ const taskEventBody = describes<TaskEventBody>()(
       ...attempt,
       error: errorRecordSchema,
       usage: maybe(usageSchema),
+      via: maybe(viaSchema),
       partial: maybe(Type.Unknown()),
       blind: maybe(Type.Literal(true)),
       retryAt: maybe(time),

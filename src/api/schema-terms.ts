@@ -33,7 +33,7 @@ export function oneOf<Word extends string>(words: readonly Word[]) {
   return Type.Unsafe<Word>({ type: 'string', enum: [...words] });
 }
 
-const errorCode = Type.Unsafe<ErrorCode>({ type: 'string', enum: Object.keys(errorCodes) });
+export const errorCode = Type.Unsafe<ErrorCode>({ type: 'string', enum: Object.keys(errorCodes) });
 
 export const errorRecordSchema = describes<ErrorRecord>()(
   Type.Object({

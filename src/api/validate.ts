@@ -97,7 +97,8 @@ export function setUpValidation(app: FastifyInstance): void {
   app.setSerializerCompiler(() => (payload) => JSON.stringify(payload));
 }
 
-function validationError(
+/** The error of values that do not fit their schema. */
+export function validationError(
   place: FieldError['in'],
   schema: TSchema,
   complaints: readonly TLocalizedValidationError[],

@@ -8,6 +8,7 @@ import type {
   Judge,
   Race,
   Stream,
+  Tandem,
   TaskSpec,
   Voting,
   WorkflowDefinition,
@@ -76,6 +77,7 @@ const agentTaskSchema = describes<AgentTask>()(
     retries: maybe(count),
     stallMs: maybe(Type.Number()),
     budget: maybe(amountsSchema),
+    tandem: maybe(oneOf<Tandem>(['intelligent', 'speed', 'standard', 'redundant', 'consensus'])),
     workspace: maybe(
       Type.Object({
         folder: Type.Unknown(),

@@ -2,6 +2,7 @@
 import type {
   Amounts,
   Answer,
+  Passage,
   RunDetail,
   RunEvent,
   RunEventBody,
@@ -12,6 +13,13 @@ import { formatDuration, oneLine, plural } from './output.ts';
 import { shortId } from './run-ids.ts';
 import { formatTokens, formatUsd } from './progress-cost.ts';
 import { taskEnded, wakes } from './progress.ts';
+
+/** Through which doors an agent was called, with what is worth knowing of each. */
+function viaText(via: readonly Passage[] | undefined): string {
+  if (via === undefined || via.length === 0) return '';
+  const said = { taken: '', other: ' (answered otherwise)', cancelled: ' (cancelled)' };
+  return `, via ${via.map((each) => `${each.door}${each.outcome === 'failed' ? ` (${each.code ?? 'failed'})` : said[each.outcome]}`).join(' and ')}`;
+}
 
 /** One line for a transition after which the run is `after`; undefined for what is none. */
 export function describeEvent(after: RunDetail, event: RunEvent): string | undefined {
@@ -134,11 +142,11 @@ function taskLine(body: TaskEventBody): string {
         ...(tokens ? { tokens } : {}),
       });
       const vote = body.blind === true ? ', its vote is hidden until all are in' : '';
-      return `completed ${task} in ${formatDuration(wallMs)}${cost === '' ? '' : ` for ${cost}`}${vote}`;
+      return `completed ${task} in ${formatDuration(wallMs)}${cost === '' ? '' : ` for ${cost}`}${viaText(body.via)}${vote}`;
     }
     case 'attempt.failed': {
       const again = body.retryAt === undefined ? '' : '; will be tried again';
-      return `failed ${task}, attempt ${body.attempt}: ${oneLine(body.error.message)}${again}`;
+      return `failed ${task}, attempt ${body.attempt}: ${oneLine(body.error.message)}${viaText(body.via)}${again}`;
     }
     case 'attempt.deferred':
       return `put off ${task} until ${body.retryAt.slice(11, 19)}: ${oneLine(body.error.message)}`;

@@ -46,6 +46,7 @@ export {
   type AttemptAnswer,
   type AttemptDoor,
 } from './attempt-calls.ts';
+export { createHttpDoor, type HttpDoorOptions } from './http-door.ts';
 export type ClientOptions = TransportOptions;
 
 /**

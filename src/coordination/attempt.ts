@@ -1,5 +1,10 @@
 /** One attempt of a task: from its expressions to the event that says what came of it. */
-import type { AgentDefinition, AgentRegistry, InvocationResult } from '../agents/agents.ts';
+import type {
+  AgentDefinition,
+  AgentRegistry,
+  Invocation,
+  InvocationResult,
+} from '../agents/agents.ts';
 import { AgentFailure } from '../agents/agents.ts';
 import {
   AppError,
@@ -15,13 +20,15 @@ import {
 import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
 import { delegatingOf, type Delegating, type DelegationOptions } from './delegation.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
-import type { EventBody, Usage } from './events.ts';
+import type { EventBody, Passage, Usage } from './events.ts';
 import { estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf, type Node } from './shape.ts';
 import type { Slots } from './slots.ts';
+import { StallWatch } from './stall-watch.ts';
 import type { RunState } from './state.ts';
+import type { TandemCalls } from './tandem-calls.ts';
 
 /** Asked before every call: breakers and budgets that runs share. */
 export interface CallGate {
@@ -64,6 +71,8 @@ export interface AttemptContext {
   readonly slots?: Pick<Slots, 'lend'>;
   /** Absent: its agents call nobody. */
   readonly delegation?: DelegationOptions;
+  /** The doors of tasks that say `tandem`. */
+  readonly tandem: TandemCalls;
 }
 
 export interface AttemptRequest {
@@ -111,6 +120,7 @@ class Attempt {
   #call: Call | undefined;
   #mark: WorkspaceMark | undefined;
   #calls: Delegating | undefined;
+  #via: readonly Passage[] = [];
   readonly #beganMs: number;
 
   constructor(request: AttemptRequest) {
@@ -138,6 +148,7 @@ class Attempt {
       attempt,
       output: output ?? null,
       usage: this.#withCalls(usage) ?? usage,
+      ...this.#doors(),
       ...this.#blind(),
     };
   }
@@ -156,6 +167,10 @@ class Attempt {
 
   #blind(): { blind?: true } {
     return this.#node?.blind === true ? { blind: true } : {};
+  }
+
+  #doors(): { via?: readonly Passage[] } {
+    return this.#via.length === 0 ? {} : { via: this.#via };
   }
 
   /** What is written when the attempt came to nothing. */
@@ -193,6 +208,7 @@ class Attempt {
       attempt,
       error: record,
       ...(usage === undefined ? {} : { usage }),
+      ...this.#doors(),
       ...(partial === undefined ? {} : { partial, ...this.#blind() }),
       ...(again
         ? { retryAt: this.#after(backoffMs(defaultRetry, failures, context.random())) }
@@ -257,7 +273,7 @@ class Attempt {
     };
     this.#calls = this.#delegating(agent, { budget, stall, report });
     try {
-      return await context.registry.invoke({
+      return await this.#carry({
         agent,
         input: this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder)),
         attemptId,
@@ -281,6 +297,16 @@ class Attempt {
       stall.close();
       await this.#calls?.close();
     }
+  }
+
+  /** In this process, or through the doors that the task says. */
+  async #carry(invocation: Invocation): Promise<InvocationResult> {
+    const { context, task } = this.#request;
+    if (task.tandem === undefined) return context.registry.invoke(invocation);
+    const carried = await context.tandem.call(task.tandem, invocation);
+    this.#via = carried.via;
+    if ('error' in carried) throw carried.error;
+    return carried.result;
   }
 
   /** How the agent calls others; what it waits for is no stall of its own. */
@@ -384,49 +410,4 @@ class Attempt {
 function retryAfterMs({ details }: AppError): number | undefined {
   const ms = details?.['retryAfterMs'];
   return typeof ms === 'number' && ms >= 0 ? ms : undefined;
-}
-
-/** Aborts when nothing was heard for too long. */
-class StallWatch {
-  readonly signal: AbortSignal | undefined;
-  error: AppError | undefined;
-  readonly #restart: () => void;
-  #cancel: () => void = () => undefined;
-  #held = 0;
-
-  constructor(clock: Clock, stallMs: number | undefined, agent: string) {
-    if (stallMs === undefined) {
-      this.#restart = () => undefined;
-      return;
-    }
-    const controller = new AbortController();
-    this.signal = controller.signal;
-    this.#restart = () => {
-      this.#cancel();
-      this.#cancel = clock.after(stallMs, () => {
-        const message = `agent ${agent} reported no progress for ${stallMs / 1_000} s`;
-        this.error = new AppError('agent_stalled', message);
-        controller.abort(this.error);
-      });
-    };
-    this.#restart();
-  }
-
-  progressed(): void {
-    if (this.#held === 0) this.#restart();
-  }
-
-  /** Nothing counts as a stall until the returned function is called. */
-  hold(): () => void {
-    this.#held += 1;
-    this.#cancel();
-    return () => {
-      this.#held -= 1;
-      this.progressed();
-    };
-  }
-
-  close(): void {
-    this.#cancel();
-  }
 }

@@ -13,10 +13,13 @@ import { anyRun, countOpenRuns } from './queries.ts';
 import { RunFeed } from './run-feed.ts';
 import { openRuns } from './runs.ts';
 import type { Coordination, RunStatus } from './types.ts';
+import type { Door } from './tandem.ts';
+import { openTandem } from './tandem-calls.ts';
 import { Worker } from './worker.ts';
 
 export type * from './definition.ts';
 export type * from './events.ts';
+export type { Door, DoorAnswer } from './tandem.ts';
 export type * from './types.ts';
 export { allTasks, isAgentTask, isApprovalTask, isGroupTask } from './definition.ts';
 export {
@@ -31,6 +34,13 @@ export {
   type BreakerView,
   type Breakers,
 } from './breakers.ts';
+export {
+  openConversations,
+  type Conversation,
+  type ConversationList,
+  type Conversations,
+  type SaidMessage,
+} from './conversations.ts';
 export {
   openDeadLetters,
   type DeadLetters,
@@ -81,6 +91,8 @@ export interface CoordinationOptions {
   readonly maxRuns?: number;
   /** Asked before every call of an agent; absent: every call is let in, and no workflow may name a budget. */
   readonly limits?: { readonly breakers: Breakers; readonly budgets: Budgets };
+  /** Ways to agents for tasks that say `tandem`; none unless given. */
+  readonly doors?: readonly Door[];
   /** Folders that agents may change; absent: tasks that name one fail. */
   readonly workspaces?: Workspaces;
 }
@@ -154,6 +166,7 @@ function createWorker(
     maxRuns: options.maxRuns ?? 10_000,
     feed,
     runs,
+    tandem: openTandem({ doors: options.doors ?? [], clock, log }),
     ...(gate === undefined ? {} : { gate }),
     ...(workspaces === undefined ? {} : { workspaces }),
   });

@@ -8,6 +8,9 @@ export type WorkflowMode =
   | 'competitive'
   | 'redundant';
 
+/** How a call reaches its agent: see `planCall`. */
+export type Tandem = 'intelligent' | 'speed' | 'standard' | 'redundant' | 'consensus';
+
 /** One input that a workflow takes. */
 export interface InputSpec {
   readonly type:
@@ -59,6 +62,8 @@ export interface AgentTask extends TaskBase {
   readonly stallMs?: number;
   /** What one attempt may use: reserved before it starts. */
   readonly budget?: Amounts;
+  /** Through which doors the agent is called; absent: the worker calls it in its own process. */
+  readonly tandem?: Tandem;
   /** The folder that the agent may change, and how it is kept so that it can be put back. */
   readonly workspace?: { readonly folder: unknown; readonly kind: 'worktree' | 'snapshot' };
   /** What undoes the task's effects on the world outside. */

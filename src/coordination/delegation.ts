@@ -21,10 +21,12 @@ export const mostDepth = 5;
 export const mostCalls = 100;
 /** Runs that ended without success are begun again by a repeated attempt, so many times. */
 const mostRepeats = 10;
+/** How long a cancelled call may take to end; what it had set aside stays so when it takes longer. */
+const mostEndingMs = 10_000;
 
 export interface DelegationOptions {
   readonly registry: AgentRegistry;
-  readonly runs: Pick<Coordination, 'startAgent' | 'wait' | 'cancel' | 'get'>;
+  readonly runs: Pick<Coordination, 'startAgent' | 'wait' | 'cancel' | 'get' | 'calls'>;
   readonly log: Log;
 }
 
@@ -54,7 +56,7 @@ export interface Caller {
 export interface Delegating extends Delegate {
   /** What the called agents have used so far. */
   readonly spent: { readonly tokens?: number; readonly microUsd?: number };
-  /** Cancels what was asked for and not waited for. */
+  /** Cancels what was asked for and not waited for; `spent` is complete afterwards. */
   close(): Promise<void>;
 }
 
@@ -91,7 +93,10 @@ class Calls implements Delegating {
   readonly #spent: { tokens?: number; microUsd?: number } = {};
   /** Set aside for calls under way. */
   readonly #held = { tokens: 0, microUsd: 0 };
-  readonly #open = new Set<string>();
+  readonly #underWay = new Set<Promise<DelegatedAnswer>>();
+  /** Runs whose use is in `spent`, or was told by an earlier attempt. */
+  readonly #settled = new Set<string>();
+  readonly #closed = new AbortController();
   /** How often each agent was asked each thing: what it sees may have changed since. */
   readonly #asked = new Map<string, number>();
   #count = 0;
@@ -106,32 +111,48 @@ class Calls implements Delegating {
     return this.#spent;
   }
 
-  async call({ agent: name, input, signal }: DelegatedCall): Promise<DelegatedAnswer> {
+  call(request: DelegatedCall): Promise<DelegatedAnswer> {
+    const call = this.#call(request);
+    this.#underWay.add(call);
+    const forget = (): void => void this.#underWay.delete(call);
+    call.then(forget, forget);
+    return call;
+  }
+
+  async #call({ agent: name, input, signal }: DelegatedCall): Promise<DelegatedAnswer> {
     const { agent: caller, signal: ending, lend, onProgress } = this.#caller;
     const called = this.#assertMay(name);
     this.#count += 1;
     const allowance = this.#setAside(called);
-    const stop = signal === undefined ? ending : AbortSignal.any([ending, signal]);
+    const signals = [ending, this.#closed.signal, ...(signal === undefined ? [] : [signal])];
+    const stop = AbortSignal.any(signals);
+    let isSettled = true;
     try {
       stop.throwIfAborted();
       const begun = await this.#begin(called, input, allowance);
       onProgress(`${caller.name} calls ${name}: run ${begun.id}`);
       const takeBack = lend();
       try {
-        const run = await this.#ended(begun.id, stop);
+        const run = await this.#options.runs.wait(begun.id, stop);
         onProgress(`${name}: ${run.status}`);
         this.#addSpent(run);
         return answerOf(run, name);
+      } catch (error) {
+        // Leaving a call before its end must not make free what it used.
+        if (stop.aborted) isSettled = await this.#abandon(begun.id);
+        throw error;
       } finally {
         takeBack();
       }
     } finally {
-      for (const kind of kinds) this.#held[kind] -= allowance[kind] ?? 0;
+      if (isSettled) for (const kind of kinds) this.#held[kind] -= allowance[kind] ?? 0;
     }
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map((runId) => this.#cancel(runId)));
+    this.#closed.abort(new AppError('cancelled', 'its caller ended'));
+    await Promise.allSettled(this.#underWay);
+    await this.#settleEarlier();
   }
 
   #assertMay(name: string): AgentDefinition {
@@ -193,39 +214,49 @@ class Calls implements Delegating {
         ...(startedBy === undefined ? {} : { startedBy }),
         ...(callable === undefined ? {} : { callable }),
       });
-      if (repeat >= mostRepeats || !['failed', 'cancelled'].includes(run.status)) {
-        this.#open.add(run.id);
-        return run;
-      }
+      if (repeat >= mostRepeats || !['failed', 'cancelled'].includes(run.status)) return run;
+      this.#addSpent(await runs.get(run.id));
     }
   }
 
-  async #ended(runId: string, signal: AbortSignal): Promise<RunDetail> {
+  /** What attempts before asked for whose worker died, and this one did not: nobody waits for it. */
+  async #settleEarlier(): Promise<void> {
+    const { untold, parent } = this.#caller;
+    if (untold.length === 0 || this.#isLeft()) return;
+    const calls = await this.#options.runs.calls(parent.runId);
+    const own = calls.filter(
+      ({ id, parent: { runId, task } }) =>
+        runId === parent.runId && task === parent.task && !this.#settled.has(id),
+    );
+    await Promise.all(own.map(({ id }) => this.#abandon(id)));
+  }
+
+  /** Cancels a run and counts what it has used; false when that is not known. */
+  async #abandon(runId: string): Promise<boolean> {
+    const { runs, log } = this.#options;
+    if (this.#isLeft()) return true;
     try {
-      const run = await this.#options.runs.wait(runId, signal);
-      this.#open.delete(runId);
-      return run;
+      await runs.cancel(runId, { reason: 'its caller ended' }).catch((error: unknown) => {
+        if (!(error instanceof AppError) || error.code !== 'run_finished') throw error;
+      });
+      this.#addSpent(await runs.wait(runId, AbortSignal.timeout(mostEndingMs)));
+      return true;
     } catch (error) {
-      if (signal.aborted) await this.#cancel(runId);
-      throw error;
+      log.warn({ error, runId }, 'a called run was cancelled, and what it used is not known');
+      return false;
     }
   }
 
-  async #cancel(runId: string): Promise<void> {
-    this.#open.delete(runId);
+  /** Whether another attempt goes on with what was asked for. */
+  #isLeft(): boolean {
     const { isLettingGo, signal } = this.#caller;
-    const isLost = signal.reason instanceof AppError && signal.reason.code === 'fenced';
-    if (isLettingGo() || isLost) return;
-    try {
-      await this.#options.runs.cancel(runId, { reason: 'its caller ended' });
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'run_finished') return;
-      this.#options.log.warn({ error, runId }, 'a called run was not cancelled');
-    }
+    return isLettingGo() || (signal.reason instanceof AppError && signal.reason.code === 'fenced');
   }
 
   /** What an earlier attempt has told already is not told again. */
-  #addSpent({ spent, parent }: RunDetail): void {
+  #addSpent({ id, spent, parent }: RunDetail): void {
+    if (this.#settled.has(id)) return;
+    this.#settled.add(id);
     const { untold, parent: own } = this.#caller;
     const by = parent?.attemptId ?? own.attemptId;
     if (by !== own.attemptId && !untold.includes(by)) return;

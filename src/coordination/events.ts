@@ -1,5 +1,5 @@
 /** The events of a run: all that is known of it is read from them. */
-import type { ErrorRecord } from '../base/base.ts';
+import type { ErrorCode, ErrorRecord } from '../base/base.ts';
 import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import type { Amounts } from './definition.ts';
 
@@ -13,6 +13,18 @@ export interface Usage {
   readonly outputBytes?: number;
   readonly tokens?: number;
   readonly microUsd?: number;
+}
+
+/** A way to an agent beside calling it in the worker's own process. */
+export type DoorName = 'http' | 'wire';
+
+/** What came of an attempt at one door. */
+export interface Passage {
+  readonly door: DoorName;
+  /** `taken`: its answer counted, or was the same. `other`: it answered something else. */
+  readonly outcome: 'taken' | 'other' | 'failed' | 'cancelled';
+  /** Of a failure. */
+  readonly code?: ErrorCode;
 }
 
 /** Who asked for a run: an attempt of a task of another one. */
@@ -199,6 +211,8 @@ export type TaskEventBody =
       readonly attempt: number;
       readonly output: unknown;
       readonly usage: Usage;
+      /** The doors that it was called through, where the task says `tandem`. */
+      readonly via?: readonly Passage[];
       /** A vote that is not shown to anybody before all are in. */
       readonly blind?: true;
     }
@@ -208,6 +222,7 @@ export type TaskEventBody =
       readonly attempt: number;
       readonly error: ErrorRecord;
       readonly usage?: Usage;
+      readonly via?: readonly Passage[];
       /** What it had given before it failed; the next attempt gets it. */
       readonly partial?: unknown;
       /** Half a vote is one, too. */

@@ -2,6 +2,7 @@
 import { idTimeMs, lowestIdAt, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { monthNamed, withLock } from './partitions.ts';
+import { deleteOrphanConversations } from './conversation-queries.ts';
 import * as queries from './retention-queries.ts';
 import type { PartitionRow } from './retention-queries.ts';
 import { databaseNow } from './schedule-queries.ts';
@@ -74,6 +75,7 @@ export async function pruneRuns(parts: PruneParts, request: PruneRequest): Promi
   }
   const runs = await deleteStrays(database, beforeId);
   const keys = await deleteKeys(database, beforeId);
+  await deleteConversations(database, beforeId);
   const definitions = await deleteDefinitions(database, nowMs);
   const report: PruneReport = { ...common, strays: { runs, keptOpen }, keys, definitions };
   parts.log.info({ ...report }, 'old runs were forgotten');
@@ -141,6 +143,13 @@ async function deleteKeys(database: Database, beforeId: string): Promise<number>
     after = row.last;
   }
   return deleted;
+}
+
+async function deleteConversations(database: Database, beforeId: string): Promise<void> {
+  for (let round = 0; round < mostBatches; round += 1) {
+    const gone = await database.query(deleteOrphanConversations(beforeId, batch));
+    if (gone.length < batch) return;
+  }
 }
 
 async function deleteDefinitions(database: Database, nowMs: number): Promise<number> {

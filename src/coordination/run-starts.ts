@@ -115,7 +115,7 @@ export class RunStarts {
   }
 
   async fork(runId: string, request: Parameters<Coordination['fork']>[1]): Promise<RunSummary> {
-    const { from, input: changed = {}, by } = request;
+    const { from, input: changed = {}, by, mayCall } = request;
     const { row, state, definition } = await this.#reads.load(runId);
     const again = new Set(standingOn(state, from));
     const kept = [...state.tasks.values()].filter(
@@ -132,6 +132,8 @@ export class RunStarts {
       { ...state.input, ...changed },
       this.#options.cwd,
     );
+    // Otherwise a fork would be a way around what its starter, or who forks it, may call and spend.
+    const callable = mayCall === undefined ? state.callable : await this.#callable(agents, mayCall);
     return this.#begin(definition, agents, {
       priority: row.priority,
       key: null,
@@ -141,6 +143,8 @@ export class RunStarts {
         forkedFrom: { runId: row.run_id, task: from },
         inherited: Object.fromEntries(kept.map(({ id, output }) => [id, { output }])),
         ...(state.irreversible.length === 0 ? {} : { irreversible: state.irreversible }),
+        ...(callable === undefined ? {} : { callable }),
+        ...(state.allowance === undefined ? {} : { allowance: state.allowance }),
         ...(by === undefined ? {} : { startedBy: by }),
       },
     });

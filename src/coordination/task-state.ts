@@ -262,6 +262,8 @@ function spend(state: RunState, task: TaskState, usage: Usage | undefined): void
   state.spent.tokens += usage.tokens ?? 0;
   state.spent.microUsd += usage.microUsd ?? 0;
   task.usage = addUsage(task.usage, usage);
+  // An attempt that tells what it used tells what those before it did not.
+  task.untold.length = 0;
 }
 
 /** Sums; of memory the most. What neither says stays unsaid. */

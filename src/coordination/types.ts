@@ -218,11 +218,13 @@ export interface Coordination {
   retry(runId: string, request: Asker & { from?: string }): Promise<RunSummary>;
   /**
    * A new run of the same definition that keeps the results of all tasks that do not stand on `from`.
-   * `input` replaces inputs by name. Throws `invalid_input` for a task that is not there or has not begun.
+   * `input` replaces inputs by name. Its agents may call whom whoever asks may call; without `mayCall`,
+   * whom those of the run could. Throws `invalid_input` for a task that is not there or has not begun.
    */
   fork(
     runId: string,
-    request: Asker & { from: string; input?: Readonly<Record<string, unknown>> },
+    request: Asker &
+      Pick<StartRun, 'mayCall'> & { from: string; input?: Readonly<Record<string, unknown>> },
   ): Promise<RunSummary>;
   /**
    * Answers what the run asks; without `question`, the only one open. Throws `run_finished`,

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
 import type { CallGate } from './attempt.ts';
+import type { TandemCalls } from './tandem-calls.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Subscription } from '../database/database.ts';
 import { EventLog } from './event-log.ts';
@@ -35,6 +36,7 @@ export interface WorkerOptions {
   readonly maxRuns: number;
   readonly feed: RunFeed;
   readonly gate?: CallGate;
+  readonly tandem: TandemCalls;
   readonly workspaces?: Workspaces;
   /** Where its agents' calls of other agents go. */
   readonly runs: DelegationOptions['runs'];
@@ -346,7 +348,8 @@ export class Worker {
   }
 
   #driverContext(): DriverContext {
-    const { registry, home, clock, random, log, feed, gate, workspaces, runs } = this.#options;
+    const { registry, home, clock, random, log, feed, gate, tandem, workspaces, runs } =
+      this.#options;
     const { id: worker } = this;
     return {
       worker,
@@ -358,6 +361,7 @@ export class Worker {
       random,
       log,
       delegation: { registry, runs, log },
+      tandem,
       ...(gate === undefined ? {} : { gate }),
       ...(workspaces === undefined ? {} : { workspaces }),
       publish: (runId, end) => feed.published(runId, end),

@@ -92,6 +92,7 @@ function isPlain(definition: WorkflowDefinition): boolean {
       isAgentTask(task) &&
       task.stallMs === undefined &&
       task.budget === undefined &&
+      task.tandem === undefined &&
       task.workspace === undefined &&
       task.compensate === undefined,
   );
@@ -228,7 +229,7 @@ function compileCall(file: CallFile, id: string): AgentTask {
 function compileCallFields(
   file: AgentTaskFile | CallFile,
 ): Omit<AgentTask, keyof ReturnType<typeof taskBase>> & Pick<AgentTask, 'agent' | 'input'> {
-  const { timeoutSeconds, retries, stallSeconds, budget, workspace, compensate } = file;
+  const { timeoutSeconds, retries, stallSeconds, budget, tandem, workspace, compensate } = file;
   return {
     agent: file.agent,
     input: file.input ?? {},
@@ -236,6 +237,7 @@ function compileCallFields(
     ...(retries === undefined ? {} : { retries }),
     ...(stallSeconds === undefined ? {} : { stallMs: milliseconds(stallSeconds) }),
     ...(budget === undefined ? {} : { budget: amountsOf(budget) }),
+    ...(tandem === undefined ? {} : { tandem }),
     ...(workspace === undefined ? {} : { workspace: workspaceOf(workspace) }),
     ...(compensate === undefined
       ? {}

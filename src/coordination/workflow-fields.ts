@@ -1,6 +1,6 @@
 /** The fields of a workflow file below its groups, each with what editors show of it. */
 import { Type, type Static } from 'typebox';
-import type { WorkflowMode } from './definition.ts';
+import type { Tandem, WorkflowMode } from './definition.ts';
 
 export const closed = { additionalProperties: false } as const;
 /** The id of a task or the name of an input; the parts of a path are joined by `/`. */
@@ -123,6 +123,12 @@ const attemptFields = {
     seconds('An attempt that reports no progress for so long is stopped and tried again.'),
   ),
   budget: optional(amounts('What one attempt may use: reserved before it starts.')),
+  tandem: optional(
+    words(
+      ['intelligent', 'speed', 'standard', 'redundant', 'consensus'] satisfies Tandem[],
+      'Through which doors the agent is called: intelligent (as measured), speed (the wire), standard (HTTP), redundant (all, the first answer counts), consensus (all must answer the same). Absent: the worker calls it itself.',
+    ),
+  ),
   workspace: optional(
     Type.Union(
       [

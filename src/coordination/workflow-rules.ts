@@ -12,13 +12,15 @@ import {
   type WorkflowDefinition,
 } from './definition.ts';
 import { cycleOf } from './graph.ts';
+import { actsTwice } from './tandem.ts';
 import type { CompiledWorkflow, Places } from './workflow-compile.ts';
 import type { Path } from './workflow-shape.ts';
 
 /** What a workflow has to know of the agents that it names. */
 export type KnownAgents = ReadonlyMap<
   string,
-  Pick<AgentDefinition, 'runtime' | 'verify' | 'input' | 'budget'>
+  Pick<AgentDefinition, 'runtime' | 'verify' | 'input' | 'budget'> &
+    Partial<Pick<AgentDefinition, 'sideEffects'>>
 >;
 
 export type Complain = (path: Path, message: string, suggestion?: string) => void;
@@ -165,10 +167,27 @@ function checkAgents(
   };
   for (const task of allTasks(definition).filter(isAgentTask)) {
     check(task.agent, places.of(task.id, 'agent'), `task ${task.id}`);
+    checkTandem(task, agents, places, complain);
     if (task.compensate === undefined) continue;
     const path = places.of(task.id, 'compensate', 'agent');
     check(task.compensate.agent, path, `what undoes task ${task.id}`);
   }
+}
+
+/** Two doors at once call the agent twice. */
+function checkTandem(
+  { id, agent, tandem }: AgentTask,
+  agents: KnownAgents,
+  places: Places,
+  complain: Complain,
+): void {
+  const { sideEffects = 'none' } = agents.get(agent) ?? {};
+  if (sideEffects === 'none' || !actsTwice(tandem)) return;
+  complain(
+    places.of(id, 'tandem'),
+    `tandem: ${tandem} calls the agent ${agent} more than once, and it has side effects (${sideEffects})`,
+    'use intelligent, speed or standard',
+  );
 }
 
 const units = [

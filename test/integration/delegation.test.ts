@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentDefinition, Invocation } from '../../src/agents/agents.ts';
+import { AgentFailure, type AgentDefinition, type Invocation } from '../../src/agents/agents.ts';
 import { AppError } from '../../src/base/base.ts';
 import type { CoordinationOptions, RunDetail } from '../../src/coordination/coordination.ts';
 import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
@@ -270,6 +270,79 @@ test('cancelling a run cancels what its agents asked for', async () => {
   });
 });
 
+test('what a call has used counts when its caller leaves it before its end', async () => {
+  const refusals: unknown[] = [];
+  const functions = {
+    lead: async ({ delegate }: Invocation) => {
+      for (let nth = 1; nth <= 4; nth += 1) {
+        began = false;
+        const leaving = new AbortController();
+        const leave = async () => {
+          await until(() => began);
+          leaving.abort(new AppError('cancelled', 'left'));
+        };
+        await Promise.all([
+          leave(),
+          delegate?.call({ agent: 'tool', input: nth, signal: leaving.signal }),
+        ]).catch((error: AppError) => {
+          refusals.push(error.code);
+          began = true;
+        });
+      }
+      return 'done';
+    },
+    tool: ({ signal }: Invocation) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () =>
+          reject(
+            new AgentFailure(new AppError('cancelled', 'ended'), {
+              usage: { wallMs: 1, tokens: 400 },
+            }),
+          ),
+        );
+        began = true;
+      }),
+  };
+  let began = false;
+  const fields = { lead: { invokes: ['tool'], budget: { tokens: 800 } } };
+  await withAgents(functions, fields, async (fixture) => {
+    const run = await ended(fixture, 'lead');
+    expect(run).toMatchObject({ status: 'completed', spent: { tokens: 800 } });
+    expect(refusals).toEqual(['cancelled', 'cancelled', 'budget_exceeded', 'budget_exceeded']);
+  });
+});
+
+test('what an attempt that was put off had asked for is counted once, whatever the next one asks', async () => {
+  const tries: number[] = [];
+  const functions = {
+    lead: async (invocation: Invocation) => {
+      tries.push(tries.length + 1);
+      const nth = tries.length;
+      if (nth === 1) {
+        await call(invocation, 'tool', 'forgotten');
+        await call(invocation, 'tool', 'fails').catch(() => undefined);
+        throw new AppError('agent_busy', 'later', { details: { retryAfterMs: 10 } });
+      }
+      if (nth === 2) {
+        await call(invocation, 'tool', 'fails').catch(() => undefined);
+        throw new AppError('agent_failed', 'again', { retryable: true });
+      }
+      return (await call(invocation, 'tool', 'forgotten')).output;
+    },
+    tool: ({ input }: Invocation) => {
+      if (input !== 'fails') return new Used('done', { tokens: 100 });
+      const error = new AppError('agent_failed', 'no', { retryable: false });
+      throw new AgentFailure(error, { usage: { wallMs: 1, tokens: 10 } });
+    },
+  };
+  await withAgents(functions, { lead: { invokes: ['tool'] } }, async (fixture) => {
+    const run = await ended(fixture, 'lead');
+    expect(tries).toEqual([1, 2, 3]);
+    // 100, then 10 for each of the two that failed.
+    expect(run).toMatchObject({ status: 'completed', output: 'done', spent: { tokens: 120 } });
+  });
+});
+
 test('a call that nobody waits for ends with its caller', async () => {
   const functions = {
     lead: async (invocation: Invocation) => {
@@ -289,5 +362,25 @@ test('a call that nobody waits for ends with its caller', async () => {
     expect(run).toMatchObject({ status: 'completed', output: 'left' });
     const [below] = await fixture.part.runs.calls(run.id);
     expect(await fixture.part.runs.wait(below?.id ?? '')).toMatchObject({ status: 'cancelled' });
+  });
+});
+
+test('a fork calls whom whoever forks may call, and spends no more than the run could', async () => {
+  const functions = {
+    lead: async (invocation: Invocation) => (await call(invocation, 'tool')).output,
+    tool: ({ budget }: Invocation) => budget?.tokens ?? 'unlimited',
+  };
+  const fields = { lead: { invokes: ['tool'], retries: 0 } };
+  await withAgents(functions, fields, async (fixture) => {
+    const { runs } = fixture.part;
+    const limits = { mayCall: () => false, allowance: { tokens: 70 } };
+    const first = await ended(fixture, 'lead', 1, limits);
+    expect(first.error?.message).toMatch(/ada may not call it/);
+    const inherits = await runs.fork(first.id, { from: 'lead', by: 'ada' });
+    expect((await runs.wait(inherits.id)).error?.message).toMatch(/ada may not call it/);
+    const other = await runs.fork(first.id, { from: 'lead', by: 'eve', mayCall: () => false });
+    expect((await runs.wait(other.id)).error?.message).toMatch(/eve may not call it/);
+    const may = await runs.fork(first.id, { from: 'lead', by: 'bob', mayCall: () => true });
+    expect(await runs.wait(may.id)).toMatchObject({ status: 'completed', output: 70 });
   });
 });

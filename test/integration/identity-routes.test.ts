@@ -39,7 +39,7 @@ const byCredential: Readonly<Record<string, Group>> = {
     may: everybody,
     operations: `getHealth getSignInState login loginSecondFactor getPasskeyOptions loginPasskey
       getOAuthAuthorizationServer getOAuthProtectedResource getOAuthProtectedResourceMcp getKeys
-      authorize revokeToken`,
+      authorize revokeToken getA2aCard`,
   },
   'where a client shows who it is, which a token for this server is no proof of': {
     may: ['nobody'],
@@ -51,7 +51,7 @@ const byCredential: Readonly<Record<string, Group>> = {
     operations: `getMe checkMyAccess changeMyPassword beginTotp confirmTotp removeMyTotp
       listMyPasskeys getPasskeyRegistration addMyPasskey removeMyPasskey
       listMySessions endMyOtherSessions endMySession listMyApiKeys createMyApiKey revokeMyApiKey
-      introspectToken listPermissions getOpenapi callMcp`,
+      introspectToken listPermissions getOpenapi callMcp callA2a callA2aAgent`,
   },
   'what a person decides at a browser': {
     may: withCredential.filter((who) => who !== 'owner'),
@@ -64,10 +64,14 @@ const byCredential: Readonly<Record<string, Group>> = {
 const byPermission: Readonly<Record<string, Group>> = {
   'agents.read': {
     may: readers,
-    operations: 'getBridgeAgents listAgents listAgentProblems getAgent listAgentTools',
+    operations: `getBridgeAgents listAgents listAgentProblems getAgent listAgentTools
+      listA2aAgents getA2aAgentCard getA2aAgentCardBelow`,
   },
   'agents.write': { may: ['system', 'admin', 'owner'], operations: 'acceptAgentTool' },
-  'agents.execute': { may: workers, operations: 'invokeAgent startAgentRun' },
+  'agents.execute': {
+    may: workers,
+    operations: 'invokeAgent startAgentRun callAttempt cancelAttempt',
+  },
   'workflows.read': { may: readers, operations: 'listWorkflows getWorkflow' },
   'workflows.execute': { may: workers, operations: 'startRun' },
   'runs.read': {

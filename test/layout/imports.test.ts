@@ -33,8 +33,8 @@ function isAllowed(from: Source, imported: Import): boolean {
   if (to === from.part) return true;
   const own = apart[from.part];
   if (own !== undefined) return (imported.typeOnly ? own.types : own.values).includes(to);
-  // The command line is the only user of the client inside the package.
-  if (to === 'client') return from.part === 'cli';
+  // The command line uses the client, and the composition root gives workers the door that it has.
+  if (to === 'client') return from.part === 'cli' || from.part === 'server.ts';
   if (rank(from.part) === -1 || rank(to) === -1) return false;
   return rank(to) < rank(from.part);
 }

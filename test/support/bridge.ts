@@ -14,6 +14,7 @@ import { createClient, type Client } from '../../src/client/client.ts';
 import {
   openBreakers,
   openBudgets,
+  openConversations,
   openCoordination,
   type Breakers,
   type Budgets,
@@ -26,7 +27,6 @@ import { migrate, openDatabase, type Database } from '../../src/database/databas
 import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
 import { seedHome } from './embedded-template.ts';
 import { writeFleet } from './fleet.ts';
-import { freshDatabase, postgresUnavailable } from './postgres.ts';
 import { testFolder } from './processes.ts';
 
 export const testToken = 'the-token-of-a-test-0123456789abcdef';
@@ -40,7 +40,7 @@ export interface TestBridge extends Bridge {
   readonly registry: AgentRegistry;
   readonly identity: Identity;
   /** What a second bridge over the same parts needs besides. */
-  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune'>;
+  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune' | 'conversations'>;
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -60,6 +60,8 @@ export interface TestBridgeOptions {
   readonly driver?: Database['driver'];
   /** Another bridge's database, or a way to it, and what it is sealed with. */
   readonly on?: { readonly url: string; readonly masterKey: Uint8Array };
+  /** What is offered over MCP, where it is not what the bridge offers. */
+  readonly offerOf?: Parameters<typeof startBridge>[1];
 }
 
 /** The floor of hashing, and limits that no test reaches by accident. */
@@ -141,11 +143,12 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   await schedules.start();
   const work: TestBridge['work'] = {
     schedules,
+    conversations: openConversations(database),
     failures: openDeadLetters({ database, retry: (id, by) => coordination.runs.retry(id, { by }) }),
     prune: (request) => pruneRuns({ database, clock: systemClock, log }, request),
   };
   const start = async (port: number): Promise<Bridge> => {
-    const started = await startBridge({
+    const bridgeParts: BridgeParts = {
       coordination: coordination.runs,
       workStatus: () => coordination.status(),
       breakers,
@@ -160,7 +163,8 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
       log,
       clock: systemClock,
       startedAt: new Date(),
-    });
+    };
+    const started = await startBridge(bridgeParts, options.offerOf);
     started.ready(true);
     return started;
   };
@@ -207,14 +211,19 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
   };
 }
 
+/** The test server is known to vitest only: programs outside of it ask for the embedded database. */
+async function cloneWherePossible() {
+  const { freshDatabase, postgresUnavailable } = await import('./postgres.ts');
+  return postgresUnavailable === undefined ? await freshDatabase() : undefined;
+}
+
 /** A clone on the test server, or the embedded database where there is none or it is asked for. */
 async function openTestDatabase(
   home: string,
   log: Log,
   { driver, on }: TestBridgeOptions,
 ): Promise<{ database: Database; databaseUrl: string; dispose: () => Promise<void> }> {
-  const isServer = on === undefined && driver !== 'embedded' && postgresUnavailable === undefined;
-  const clone = isServer ? await freshDatabase() : undefined;
+  const clone = on === undefined && driver !== 'embedded' ? await cloneWherePossible() : undefined;
   const databaseUrl = on?.url ?? clone?.url ?? '';
   if (databaseUrl === '') seedHome(home, 'migrated');
   const database = await openDatabase({

@@ -1,4 +1,5 @@
 /** Anthropic's Messages API: platform.claude.com/docs/en/api/messages and …/build-with-claude/streaming. */
+import { randomUUID } from 'node:crypto';
 import { pieces, type Counted, type Dialect } from './model-dialect.ts';
 
 interface Block {
@@ -25,7 +26,7 @@ export const anthropicDialect: Dialect = {
   begin: (model, usage) =>
     event('message_start', {
       message: {
-        id: 'msg_1',
+        id: `msg_${randomUUID()}`,
         type: 'message',
         role: 'assistant',
         model,
@@ -49,7 +50,7 @@ export const anthropicDialect: Dialect = {
     }
     if (!('call' in act)) return [];
     const input = 'rawInput' in act ? act.rawInput : JSON.stringify(act.input);
-    const block = { type: 'tool_use', id: `toolu_${index}`, name: act.call, input: {} };
+    const block = { type: 'tool_use', id: `toolu_${randomUUID()}`, name: act.call, input: {} };
     return [
       start(block),
       ...pieces(input).map((partial_json) => delta({ type: 'input_json_delta', partial_json })),

@@ -47,7 +47,8 @@ export async function startModelProvider(key: string): Promise<ModelProvider> {
   let left = Promise.withResolvers<void>();
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const dialect = dialects.find(({ path }) => request.url === path);
+    const [asked] = (request.url ?? '').split('?');
+    const dialect = dialects.find(({ path }) => path === asked);
     if (request.method === 'HEAD') return void response.writeHead(404).end();
     const text = await bodyOf(request);
     if (dialect === undefined) return void response.writeHead(404).end();
