@@ -1,4 +1,5 @@
 /** What a durable run of one agent costs beside running it, and what a call of an agent by an agent does. */
+import type { Coordination } from '../../src/coordination/coordination.ts';
 import { loadNow, type Measured } from './report.ts';
 import { fetching } from './runtimes-direct.ts';
 import { figuresOf, measurePair } from './runtimes-pairs.ts';
@@ -10,7 +11,11 @@ const callsOfCaller = 100;
 const warmUpCalls = 10;
 
 /** A run is written, claimed, driven and read back; its agent does the same as without one. */
-export async function measureRuns({ runs, invoke }: Setting, times: number): Promise<Measured[]> {
+export async function measureRuns(
+  { invoke }: Setting,
+  runs: Coordination,
+  times: number,
+): Promise<Measured[]> {
   return measurePair({
     name: 'durable_run',
     times,
@@ -23,8 +28,11 @@ export async function measureRuns({ runs, invoke }: Setting, times: number): Pro
   });
 }
 
-export async function measureDelegation(setting: Setting, times: number): Promise<Measured[]> {
-  const { runs, addresses } = setting;
+export async function measureDelegation(
+  { addresses }: Setting,
+  runs: Coordination,
+  times: number,
+): Promise<Measured[]> {
   const loads = [loadNow()];
   const delegated: number[] = [];
   const direct: number[] = [];

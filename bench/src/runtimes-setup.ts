@@ -18,9 +18,10 @@ export const scriptArguments = ['-e', 'process.stdin.pipe(process.stdout)'];
 export interface Setting {
   readonly addresses: Addresses;
   readonly registry: AgentRegistry;
-  readonly runs: Coordination;
   /** Runs an agent on the payload, without a run. */
   invoke(agent: string): Promise<unknown>;
+  /** Starts a worker, which looks for work by itself from then on: not while calls alone are measured. */
+  startRuns(): Promise<Coordination>;
 }
 
 export async function withSetting<Result>(
@@ -46,18 +47,21 @@ export async function withSetting<Result>(
       ...shared,
     });
     ends.push(() => registry.close());
-    const coordination = await openCoordination({
-      database,
-      registry,
-      workflowFolders: [],
-      home: folder,
-      cwd: folder,
-      leaseMs: 30_000,
-      concurrency: 4,
-      ...shared,
-    });
-    ends.push(() => coordination.stop(0));
-    await coordination.startWorker();
+    const startRuns = async (): Promise<Coordination> => {
+      const coordination = await openCoordination({
+        database,
+        registry,
+        workflowFolders: [],
+        home: folder,
+        cwd: folder,
+        leaseMs: 30_000,
+        concurrency: 4,
+        ...shared,
+      });
+      ends.push(() => coordination.stop(0));
+      await coordination.startWorker();
+      return coordination.runs;
+    };
     const invoke = async (name: string): Promise<unknown> => {
       const agent = registry.get(name);
       if (agent === undefined) throw new Error(`there is no agent ${name}`);
@@ -66,7 +70,7 @@ export async function withSetting<Result>(
       const call = { agent, input: payload, attemptId: id, idempotencyKey: id, signal };
       return (await registry.invoke({ ...call, timeoutMs: 30_000 })).output;
     };
-    return await work({ addresses, registry, runs: coordination.runs, invoke });
+    return await work({ addresses, registry, invoke, startRuns });
   } finally {
     for (const end of ends.toReversed()) await end();
     rmSync(folder, { recursive: true, force: true });

@@ -33,10 +33,11 @@ export async function measure({ repeats, progress }: MeasureOptions): Promise<Me
     }
     progress('claude-code');
     measured.push(claudeCode(setting));
+    const runs = await setting.startRuns();
     progress('durable runs');
-    measured.push(...(await measureRuns(setting, repeats ?? defaultTimes)));
+    measured.push(...(await measureRuns(setting, runs, repeats ?? defaultTimes)));
     progress('delegated calls');
-    measured.push(...(await measureDelegation(setting, repeats ?? defaultTimes)));
+    measured.push(...(await measureDelegation(setting, runs, repeats ?? defaultTimes)));
     return measured;
   });
 }

@@ -2,7 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { parseStat, runningOf, runsIn, sendSignal, type ProcessStat } from './processes.ts';
+import {
+  parseStat,
+  processIds,
+  reapMarked,
+  runningOf,
+  runsIn,
+  sendSignal,
+  type ProcessStat,
+} from './processes.ts';
 import { membersOf } from './runtimes/resource-sampler.ts';
 
 test('a process is read even when its name looks like more fields', () => {
@@ -81,5 +89,26 @@ test.runIf(process.platform === 'linux')(
     const own = parent.pid ?? 0;
     expect(runningOf(own)).toEqual([own]);
     expect(runsIn(own, own)).toBe(true);
+  },
+);
+
+test.runIf(process.platform === 'linux')(
+  'what carries a mark is ended, but for what was there before',
+  async () => {
+    const mark = { variable: 'CENTURIA_TEST_MARK', value: `${process.pid}-${Date.now()}` };
+    const env = { ...process.env, [mark.variable]: mark.value };
+    const begin = async () => {
+      const child = spawn('sleep', ['30'], { env, stdio: 'ignore' });
+      onTestFinished(() => void child.kill('SIGKILL'));
+      await once(child, 'spawn');
+      return child;
+    };
+    const earlier = await begin();
+    const before = new Set(processIds());
+    const later = await begin();
+    const ended = once(later, 'exit');
+    expect(await reapMarked([mark], before)).toBe(1);
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    expect(earlier.exitCode ?? earlier.signalCode).toBeNull();
   },
 );

@@ -103,12 +103,18 @@ export function reapAttempts(attemptIds: readonly string[]): Promise<number> {
   return reapMarked(attemptIds.map((value) => ({ variable: attemptVariable, value })));
 }
 
-/** Does what `reapAttempts` does for processes that carry one of these marks. */
-export async function reapMarked(marks: readonly ProcessMark[]): Promise<number> {
+/**
+ * Does what `reapAttempts` does for processes that carry one of these marks. `known` were there before
+ * the first of them and are not looked at.
+ */
+export async function reapMarked(
+  marks: readonly ProcessMark[],
+  known: ReadonlySet<number> = new Set(),
+): Promise<number> {
   const rounds = 10;
   const ended = new Set<number>();
   for (let round = 0; round < rounds && marks.length > 0; round += 1) {
-    const found = processesMarked(marks);
+    const found = processesMarked(marks, known);
     if (found.length === 0) break;
     for (const pid of found) {
       if (sendSignal(pid, 'SIGKILL')) ended.add(pid);
@@ -120,14 +126,15 @@ export async function reapMarked(marks: readonly ProcessMark[]): Promise<number>
 
 /** The ids of the processes that carry one of these attempts in their environment; zombies have none. */
 export function processesOf(attemptIds: readonly string[]): number[] {
-  return processesMarked(attemptIds.map((value) => ({ variable: attemptVariable, value })));
+  const marks = attemptIds.map((value) => ({ variable: attemptVariable, value }));
+  return processesMarked(marks, new Set());
 }
 
-function processesMarked(marks: readonly ProcessMark[]): number[] {
+function processesMarked(marks: readonly ProcessMark[], known: ReadonlySet<number>): number[] {
   const wanted = new Set(marks.map(({ variable, value }) => `${variable}=${value}`));
   return processIds().filter((pid) => {
     // Centuria itself may be run by an attempt of another Centuria.
-    if (pid === process.pid) return false;
+    if (pid === process.pid || known.has(pid)) return false;
     const environment = readOrUndefined(`/proc/${pid}/environ`)?.toString('utf8');
     return environment?.split('\0').some((entry) => wanted.has(entry)) === true;
   });
@@ -143,7 +150,8 @@ export function sendSignal(target: number, signal: NodeJS.Signals | 0): boolean 
   }
 }
 
-function processIds(): number[] {
+/** Those of the machine at this moment; none where there is no /proc. */
+export function processIds(): number[] {
   try {
     return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
   } catch {

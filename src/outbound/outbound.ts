@@ -77,8 +77,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     return agent;
   }
 
-  async function follow(url: URL, init: DialInit, reach: Reach): Promise<Response> {
-    const rules = rulesOf(reach);
+  async function follow(url: URL, init: DialInit, reach: Reach, rules: Rules): Promise<Response> {
     // Loaded with the first request: a start that dials nobody must not pay for it.
     const undici = await import('undici');
     const silenceMs = reach.maxSilenceMs ?? defaultMaxSilenceMs;
@@ -103,16 +102,20 @@ export function createOutbound(options: OutboundOptions): Outbound {
   }
 
   return {
-    for: (reach) => async (input, init) => {
-      const request = input instanceof Request ? input : undefined;
-      const url = new URL(request?.url ?? String(input));
-      try {
-        // The two types of one standard, Node's and undici's own, differ in names only.
-        const given = { ...(await partsOf(request)), ...init } as unknown as DialInit;
-        return await follow(url, given, reach);
-      } catch (thrown) {
-        throw ownError(thrown) ?? thrown;
-      }
+    for(reach) {
+      let rules: Rules | undefined;
+      return async (input, init) => {
+        const request = input instanceof Request ? input : undefined;
+        const url = new URL(request?.url ?? String(input));
+        try {
+          // The two types of one standard, Node's and undici's own, differ in names only.
+          const given = { ...(await partsOf(request)), ...init } as unknown as DialInit;
+          rules ??= rulesOf(reach);
+          return await follow(url, given, reach, rules);
+        } catch (thrown) {
+          throw ownError(thrown) ?? thrown;
+        }
+      };
     },
     async probe(url, reach, signal) {
       try {

@@ -205,6 +205,38 @@ describe('a card', () => {
     expect((await run({ url: oddUrl, allow }, 'said')).output).toBe('all is well');
   });
 
+  test('is kept for the next call, until one that goes by it finds nobody', async () => {
+    const leaving = await startA2aPeer({ executor, streaming: true });
+    const allow = [leaving.url, streaming.url].map((url) => new URL(url).host);
+    let cards = 0;
+    let to = leaving.url;
+    answerOdd = (response) => {
+      cards += 1;
+      json(response, offer(to));
+    };
+    const ask = async (input: string) =>
+      (await run({ url: `${oddUrl}/kept`, allow }, input)).output;
+    expect([await ask('said'), await ask('said'), cards]).toEqual([
+      'all is well',
+      'all is well',
+      1,
+    ]);
+    await leaving.close();
+    to = streaming.url;
+    expect([await ask('said'), cards]).toEqual(['all is well', 2]);
+  });
+
+  test('is no reason to send a task again that the agent has refused', async () => {
+    const before = streaming.calls.length;
+    const refused = () =>
+      failure(run({ url: streaming.url, message: '${input.a}' }, { a: 'reject' }));
+    expect((await run({ url: streaming.url, message: '${input.a}' }, { a: 'said' })).output).toBe(
+      'all is well',
+    );
+    expect(await refused()).toMatchObject({ message: 'agent peer refused the task: not my field' });
+    expect(streaming.calls.length - before).toBe(2);
+  });
+
   test('is looked for in its well-known place, or at the address of a file', async () => {
     const asked: (string | undefined)[] = [];
     answerOdd = (response, request) => {

@@ -1,9 +1,11 @@
+import type { AgentCard } from '@a2a-js/sdk';
 import { expand, toAppError } from '../../base/base.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import { AgentFailure } from '../failure.ts';
 import type { Runtime, RuntimeTools } from '../runtime.ts';
 import { cancelTask, pollTask, sendMessage, streamMessage } from './a2a-calls.ts';
 import { fetchCard, openPeer, type CardContext } from './a2a-card.ts';
+import { createKnownCards } from './a2a-cards.ts';
 import { requestOf } from './a2a-message.ts';
 import type { A2aRuntimeSpec } from './a2a-spec.ts';
 import { followTask, type RemoteTask } from './a2a-task.ts';
@@ -27,6 +29,7 @@ const maxCardBytes = 1_048_576;
  */
 export function createA2aRuntime(tools: A2aTools): Runtime {
   const { clock, environment, outbound } = tools;
+  const cards = createKnownCards(clock);
 
   async function run(invocation: Invocation): Promise<InvocationResult> {
     const { agent } = invocation;
@@ -56,7 +59,7 @@ export function createA2aRuntime(tools: A2aTools): Runtime {
     }
   }
 
-  /** Sends the message and waits until the task is over, one way or the other. */
+  /** Goes by the card that is known; where that leads nowhere and the peer has another now, by that. */
   async function work(
     invocation: Invocation,
     secrets: Secrets,
@@ -67,21 +70,40 @@ export function createA2aRuntime(tools: A2aTools): Runtime {
     const spec = specOf(agent);
     const scope = invocationScope(invocation, { secret: secrets.values });
     const headers = expandHeaders(spec.headers, scope);
-    const { name } = agent;
-    const own = literalOrigin(spec.url)?.origin;
-    const card = await fetchCard(spec.url, {
-      agent: name,
-      clock,
-      signal,
-      fetch: fetchOf(agent, headers, maxCardBytes),
+    const known = await cards.get(agent, headers, () => {
+      const fetch = fetchOf(agent, headers, maxCardBytes);
+      return fetchCard(spec.url, { agent: agent.name, clock, signal, fetch });
     });
+    const message = expand(spec.message ?? '${input}', scope);
+    const follow = (card: AgentCard) =>
+      followCard(card, { invocation, headers, message, task, signal });
+    try {
+      await follow(known.card);
+      known.keep();
+    } catch (thrown) {
+      const mayBeOld = task.id() === undefined && !task.isEnded() && !signal.aborted;
+      const newer = await known.forget(mayBeOld);
+      if (newer === undefined) throw thrown;
+      await follow(newer);
+    }
+  }
+
+  /** Sends the message and waits until the task is over, one way or the other. */
+  async function followCard(
+    card: AgentCard,
+    { invocation, headers, message, task, signal }: Sending,
+  ): Promise<void> {
+    const { agent } = invocation;
+    const { name } = agent;
+    const spec = specOf(agent);
+    const own = literalOrigin(spec.url)?.origin;
     const key = encodeURI(invocation.idempotencyKey.toWellFormed());
     const fetch = checked(fetchOf(agent, { ...headers, 'idempotency-key': key }), name);
     const context: CardContext = { agent: name, clock, signal, fetch };
     const peer = await openPeer(card, context, async (url) => {
       if (url.origin !== own) await outbound.probe(url, reachOf(agent, spec, listedOnly), signal);
     });
-    const request = requestOf(invocation, expand(spec.message ?? '${input}', scope), card);
+    const request = requestOf(invocation, message, card);
     try {
       const streams = card.capabilities?.streaming === true;
       await (streams ? streamMessage : sendMessage)(peer, request, task);
@@ -121,6 +143,14 @@ export function createA2aRuntime(tools: A2aTools): Runtime {
     run,
     check: (definition, signal) => checkHost(definition, specOf(definition), tools, signal),
   };
+}
+
+interface Sending {
+  readonly invocation: Invocation;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly message: unknown;
+  readonly task: RemoteTask;
+  readonly signal: AbortSignal;
 }
 
 const listedOnly = { listedOnly: true, maxSilenceMs: 0 } as const;

@@ -5,7 +5,14 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../base/base.ts';
 import { createProgress } from './progress.ts';
-import { reapMarked, runningOf, runsIn, sendSignal, type ProcessMark } from '../processes.ts';
+import {
+  processIds,
+  reapMarked,
+  runningOf,
+  runsIn,
+  sendSignal,
+  type ProcessMark,
+} from '../processes.ts';
 import type { ResourceSampler } from './resource-sampler.ts';
 
 /** One program to run for one attempt. */
@@ -69,6 +76,11 @@ const stderrKeptBytes = 64 * 1024;
 const termGraceMs = 2_000;
 /** How long a pipe may stay open after the program ended, before whoever holds it is ended, too. */
 const closeGraceMs = 500;
+/**
+ * Within it the ids of processes, 32,768 or more, hardly come round. What ran before a program is not one
+ * of its own then; reading the environments of 95 such processes took 3.6 ms of a program's end.
+ */
+const freshIdsMs = 1_000;
 
 /**
  * Runs a program in a process group of its own and waits until it and everything it started is gone:
@@ -77,6 +89,7 @@ const closeGraceMs = 500;
 export async function runChild(call: ChildCall, tools: ChildTools): Promise<ChildEnd> {
   const startedMs = tools.clock.monotonicMs();
   const takesInput = call.input !== undefined || call.talk !== undefined;
+  const before = new Set(processIds());
   const child = spawn(call.file, call.arguments, {
     ...(call.directory === undefined ? {} : { cwd: call.directory }),
     env: call.environment,
@@ -108,7 +121,9 @@ export async function runChild(call: ChildCall, tools: ChildTools): Promise<Chil
   clearTimeout(timer);
   call.signal.removeEventListener('abort', onAbort);
   await stop.settled();
-  await endSurvivors(child, closed, group, call.mark);
+  const isShort = tools.clock.monotonicMs() - startedMs < freshIdsMs;
+  const known = isShort ? before : undefined;
+  await endSurvivors({ child, closed, group, mark: call.mark, known });
   unwatch?.();
   errors.end();
   return {
@@ -178,16 +193,20 @@ async function endGroup(group: number, graceMs: number): Promise<void> {
   sendSignal(-group, 'SIGKILL');
 }
 
-async function endSurvivors(
-  child: ChildProcess,
-  closed: Promise<void>,
-  group: number,
-  mark: ProcessMark,
-): Promise<void> {
+interface Ended {
+  readonly child: ChildProcess;
+  readonly closed: Promise<void>;
+  readonly group: number;
+  readonly mark: ProcessMark;
+  /** Processes that can not be its own. */
+  readonly known: ReadonlySet<number> | undefined;
+}
+
+async function endSurvivors({ child, closed, group, mark, known }: Ended): Promise<void> {
   await within(closed, closeGraceMs);
   sendSignal(-group, 'SIGKILL');
   // What left the group by setsid still carries the mark in its environment.
-  await reapMarked([mark]);
+  await reapMarked([mark], known);
   if (await within(closed, closeGraceMs)) return;
   child.stdout?.destroy();
   child.stderr?.destroy();
