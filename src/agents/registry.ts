@@ -77,9 +77,10 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
     check: async (name, signal) => checkAgent(contents.definitions.get(name), signal),
     onChange: (name, before, after) => {
       const fields = { agent: name, before: before.state, after: after.state };
-      // That an agent works is what everybody expects; one line for each of eighty at every start is noise.
-      if (after.reason === undefined) log.debug(fields, 'agent state changed');
-      else log.warn({ ...fields, reason: after.reason }, 'agent state changed');
+      // That an agent works is what everybody expects, and the first look is told for all at once.
+      if (after.reason === undefined || before.state === 'initializing') {
+        log.debug({ ...fields, reason: after.reason }, 'agent state changed');
+      } else log.warn({ ...fields, reason: after.reason }, 'agent state changed');
     },
     ...(options.watch ? { beforeRound: reload } : {}),
   });
@@ -96,6 +97,15 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
         ? 'no runtime is declared: add centuria.runtime'
         : `the ${kind} runtime is not in this version`;
     return { ok: false, state: 'unavailable', reason };
+  }
+
+  /** Said once for all at the start: a line for each of eighty is noise, and `agent list` has the reasons. */
+  function tellUnavailable(): void {
+    const all = [...contents.definitions.keys()];
+    const names = all.filter((name) => (status(name)?.reason ?? '') !== '');
+    if (names.length === 0) return;
+    const text = `${names.length} of ${all.length} agents can not work here; centuria agent list says why`;
+    log.info({ agents: names }, text);
   }
 
   let reloading: Promise<void> = Promise.resolve();
@@ -186,6 +196,7 @@ export async function openRegistry(options: RegistryOptions): Promise<AgentRegis
     ? await watchFolders(options.folders, log, () => void reload())
     : undefined;
   await readAgain();
+  tellUnavailable();
 
   return {
     list: () => [...contents.definitions.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),

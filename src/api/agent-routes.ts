@@ -181,9 +181,15 @@ async function invokeAsRun(
     timeoutSeconds === undefined
       ? left
       : AbortSignal.any([left, AbortSignal.timeout(timeoutSeconds * 1_000)]);
+  const whyNot = (): unknown =>
+    left.aborted
+      ? left.reason
+      : new AppError('timeout', `agent ${name} took longer than ${timeoutSeconds} s`, {
+          details: { agent: name, runId: id },
+        });
   const run = await coordination.wait(id, signal).catch(async (error: unknown) => {
     await coordination.cancel(id, { reason: 'whoever called it has left', by: asker(request) });
-    throw signal.reason ?? error;
+    throw signal.aborted ? whyNot() : error;
   });
   if (run.status === 'completed') {
     return { agent: name, attemptId: id, output: run.output ?? null, usage: run.spent };
