@@ -14,7 +14,11 @@ export interface Relay {
 }
 
 /** The suite's clients show no credential: passes their requests on with this one, and changes nothing else. */
-export async function startRelay(url: string, token: string): Promise<Relay> {
+export async function startRelay(
+  url: string,
+  token: string,
+  { seen }: { readonly seen?: (direction: 'request' | 'answer', text: string) => void } = {},
+): Promise<Relay> {
   const { hostname, port } = new URL(url);
   const server = createServer((incoming, outgoing) => {
     const onward = request(
@@ -28,11 +32,13 @@ export async function startRelay(url: string, token: string): Promise<Relay> {
       (answer) => {
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);
+        answer.on('data', (chunk: Buffer) => seen?.('answer', chunk.toString()));
       },
     );
     outgoing.on('close', () => onward.destroy());
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
+    incoming.on('data', (chunk: Buffer) => seen?.('request', chunk.toString()));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
