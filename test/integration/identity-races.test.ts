@@ -81,7 +81,7 @@ for (const driver of drivers) {
   const missing = unavailable(driver) !== undefined;
   describe.skipIf(missing)(`in a crowd, on the ${driver} database`, () => {
     // In one process they take turns anyway, and a request gives up after 10 s of waiting for its own.
-    const many = driver === 'embedded' ? 100 : 400;
+    const many = driver === 'embedded' ? 100 : 200;
     let bridge: TestBridge;
     beforeAll(async () => {
       bridge = await openTestBridge({ driver, settings: roomy });
