@@ -21,6 +21,9 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          // Shared hosts have been seen to take half of the processor away for minutes. What passes only the
+          // second time is named in the report.
+          retry: 1,
           include: [
             'test/integration/**/*.test.ts',
             'test/e2e/**/*.test.ts',

@@ -45,6 +45,7 @@ test('a message to an agent is a task with its result, its context and what was 
   expect(resultOf(task)).toEqual({ a: [1, null] });
   expect(task).toMatchObject({ contextId: 'talk-1', history: [{ messageId: 'm-1' }] });
   const text = await send(client, { text: 'hello' });
+  expect(text.status).toMatchObject({ state: TaskState.TASK_STATE_COMPLETED });
   expect([resultOf(text), text.artifacts[0]?.parts[0]?.mediaType]).toEqual(['hello', 'text/plain']);
   expect(text.contextId).toMatch(/^[0-9a-f-]{36}$/);
   expect(await get(client, task.id)).toEqual(task);

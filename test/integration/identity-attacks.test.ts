@@ -227,7 +227,7 @@ async function streamOf(token: string): Promise<Stream> {
 const endings: Record<string, (name: string, token: string) => Promise<unknown>> = {
   'its session is ended': (name) => bridge.client.endSessions(name),
   'its role is taken away': (name) => bridge.client.revokeRole(name, 'guest'),
-  'its role expires': () => systemClock.sleep(1_500),
+  'its role expires': () => systemClock.sleep(3_000),
   'its principal is disabled': (name) =>
     bridge.client.updatePrincipal(name, { status: 'disabled' }),
   'its principal is deleted': (name) => bridge.client.deletePrincipal(name),
@@ -238,7 +238,7 @@ const endings: Record<string, (name: string, token: string) => Promise<unknown>>
 test.each(Object.keys(endings))('a stream ends when %s', async (why) => {
   const name = `stream-${why.replaceAll(' ', '-')}`.slice(0, 60);
   const token = await attacker.user(name, ['guest']);
-  if (why === 'its role expires') await bridge.client.grantRole(name, 'guest', soon(1_500));
+  if (why === 'its role expires') await bridge.client.grantRole(name, 'guest', soon(3_000));
   const stream = await streamOf(token);
   await endings[why]?.(name, token);
   await stream.ended;
