@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { prompt, value, words } from '../../test/support/random-fields.ts';
 import { formatAgent } from './format.ts';
 import { interpretFile } from './import-interpret.ts';
 import { agentNames } from './import-names.ts';
@@ -11,40 +12,6 @@ const options = {
   sameUuid: () => undefined,
 };
 const interpret = (text: string) => interpretFile(Buffer.from(text), options);
-
-const words = fc.oneof(
-  fc.string({ unit: fc.constantFrom('a', 'B', ' ', '\n', '#', ':', '-', '"', "'", 'é', '5', '`') }),
-  fc.constantFrom(
-    'yes',
-    '~',
-    '---',
-    '1e3',
-    '- a',
-    'a: b',
-    '|',
-    'Architect',
-    'git-history',
-    '#FFD700',
-  ),
-);
-const value = fc.letrec((tie) => ({
-  value: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    words,
-    fc.integer(),
-    fc.boolean(),
-    fc.constant(null),
-    fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(
-      fc
-        .oneof(words, fc.constantFrom('patterns', 'keywords', 'frequently', '__proto__'))
-        .filter((key) => key !== ''),
-      tie('value'),
-      { maxKeys: 3, noNullPrototype: true },
-    ),
-  ),
-})).value;
-const prompt = fc.string({ unit: fc.constantFrom('a', ' ', '\n', '-', '#', '`', '\t') });
 
 /** Fields of version 8, each right, odd or absent. */
 const metadata = fc.record(

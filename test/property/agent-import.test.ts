@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { prompt, value } from '../support/random-fields.ts';
 import { exportAgents, formatAgent, importAgents, parseAgent } from '../../src/agents/agents.ts';
 
 let place: string;
@@ -16,40 +17,6 @@ const read = (folder: string): Record<string, string> =>
   Object.fromEntries(
     readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'latin1')]),
   );
-
-const words = fc.oneof(
-  fc.string({ unit: fc.constantFrom('a', 'B', ' ', '\n', '#', ':', '-', '"', "'", 'é', '5', '`') }),
-  fc.constantFrom(
-    'yes',
-    '~',
-    '---',
-    '1e3',
-    '- a',
-    'a: b',
-    '|',
-    'Architect',
-    'git-history',
-    '#FFD700',
-  ),
-);
-const value = fc.letrec((tie) => ({
-  value: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    words,
-    fc.integer(),
-    fc.boolean(),
-    fc.constant(null),
-    fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(
-      fc
-        .oneof(words, fc.constantFrom('patterns', 'keywords', 'frequently', '__proto__'))
-        .filter((key) => key !== ''),
-      tie('value'),
-      { maxKeys: 3, noNullPrototype: true },
-    ),
-  ),
-})).value;
-const prompt = fc.string({ unit: fc.constantFrom('a', ' ', '\n', '-', '#', '`', '\t') });
 
 /** Imported, exported, and both again: the four folders, each of one file. */
 async function aroundTwice(text: string): Promise<Record<string, string>[]> {
