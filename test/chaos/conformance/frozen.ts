@@ -54,7 +54,7 @@ export const lateRenewal: Scenario = {
   notApplicable: (engine) =>
     engine.processes === 'one' ? 'it has no connection that could stall' : undefined,
   async run(trial) {
-    const holds = trial.rounds ?? (trial.extent === 'full' ? 20 : 4);
+    const holds = trial.rounds ?? (trial.extent === 'full' ? 20 : 2);
     const leaseMs = 600;
     const relay = await openStatementRelay(trial.server.port);
     try {

@@ -68,7 +68,7 @@ async function killOutside(trial: Trial): Promise<Finding> {
     runs.push(await startRun(trial, { key: 'unharmed', steps, ms }));
     const unharmed = await allEnded(trial);
     const statements = way.count - before;
-    const most = trial.rounds ?? (extent === 'full' ? 90 : 4);
+    const most = trial.rounds ?? (extent === 'full' ? 90 : 2);
     const points = pointsOf(statements, moments, most);
     let kills = 0;
     for (const [index, { at, moment }] of points.entries()) {

@@ -21,7 +21,7 @@ export const lostCommit: Scenario = {
       runs.push(await startRun(trial, { key: 'unharmed', steps, ms }));
       await allEnded(trial);
       const statements = relay.count - before;
-      const rounds = trial.rounds ?? (trial.extent === 'full' ? 60 : 4);
+      const rounds = trial.rounds ?? (trial.extent === 'full' ? 60 : 2);
       let cuts = 0;
       for (let round = 0; round < rounds; round += 1) {
         const at = 1 + Math.floor((round * statements) / rounds);
