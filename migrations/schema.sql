@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 71b26ca45d1147e36526f43c9016c43d835eb8a62083aa3a2d1979d55a810f13.
+-- Of sources with SHA-256 6dd96656eea876f83c58f51a6cb11b15f3273169f3592d5d966fc7ba2e059a04.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -179,6 +179,24 @@ AS $function$
     and not exists (select 1 from revoked_tokens t where t.jti = validate_session.jti and t.until > now())
 $function$;
 
+create table agent_combination_patterns (
+  combination_hash bytea not null,
+  mode text not null,
+  agents text[] not null,
+  executions bigint not null,
+  succeeded bigint not null,
+  expected double precision not null,
+  synergy double precision not null,
+  confidence double precision not null,
+  last_at timestamp with time zone not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint agent_combination_patterns_pkey PRIMARY KEY (combination_hash),
+  constraint agent_combination_patterns_combination_hash_check CHECK ((octet_length(combination_hash) = 32)),
+  constraint agent_combination_patterns_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
+  constraint agent_combination_patterns_synergy_check CHECK (((synergy >= ('-1'::integer)::double precision) AND (synergy <= (1)::double precision)))
+);
+CREATE INDEX agent_combination_patterns_by_agents ON public.agent_combination_patterns USING gin (agents);
+
 create table agent_definitions (
   hash text not null,
   name text not null,
@@ -187,6 +205,114 @@ create table agent_definitions (
   constraint agent_definitions_pkey PRIMARY KEY (hash),
   constraint agent_definitions_hash_check CHECK ((hash ~ '^[0-9a-f]{64}$'::text))
 );
+
+create table agent_feedback (
+  attempt_id uuid not null,
+  principal_id text not null,
+  principal text not null,
+  agent text not null,
+  score smallint not null,
+  comment text,
+  given_at timestamp with time zone default now() not null,
+  constraint agent_feedback_pkey PRIMARY KEY (attempt_id, principal_id),
+  constraint agent_feedback_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES agent_task_executions(attempt_id) ON DELETE CASCADE,
+  constraint agent_feedback_comment_check CHECK ((length(comment) <= 2000)),
+  constraint agent_feedback_score_check CHECK (((score >= 1) AND (score <= 10)))
+);
+CREATE INDEX agent_feedback_by_agent ON public.agent_feedback USING btree (agent, principal_id);
+
+create table agent_learning_insights (
+  insight_key text not null,
+  kind text not null,
+  agents text[] default '{}'::text[] not null,
+  task_type text,
+  statement text not null,
+  evidence json not null,
+  confidence double precision not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  ended_at timestamp with time zone,
+  constraint agent_learning_insights_pkey PRIMARY KEY (insight_key),
+  constraint agent_learning_insights_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
+  constraint agent_learning_insights_kind_check CHECK ((kind = ANY (ARRAY['optimal_combo'::text, 'avoid_pattern'::text, 'performance_tip'::text, 'resource_optimization'::text, 'specialization'::text, 'trend_alert'::text, 'anomaly_detection'::text, 'efficiency_improvement'::text])))
+);
+
+create table agent_performance_metrics (
+  agent text not null,
+  executions bigint not null,
+  succeeded bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  success_rate double precision,
+  avg_ms double precision,
+  p95_ms double precision,
+  avg_micro_usd double precision,
+  avg_tokens double precision,
+  feedback double precision,
+  feedback_principals integer default 0 not null,
+  trend_7d double precision,
+  trend_30d double precision,
+  anomaly_rate double precision,
+  anomaly text,
+  alerts text[] default '{}'::text[] not null,
+  detectors json,
+  last_at timestamp with time zone,
+  updated_at timestamp with time zone default now() not null,
+  constraint agent_performance_metrics_pkey PRIMARY KEY (agent)
+);
+
+create table agent_task_executions (
+  attempt_id uuid not null,
+  tx xid8 default pg_current_xact_id() not null,
+  run_id uuid,
+  task text,
+  workflow text,
+  mode text,
+  agent text not null,
+  definition_hash text,
+  task_type text not null,
+  task_hash bytea not null,
+  complexity real,
+  input_bytes bigint,
+  context json,
+  started_at timestamp with time zone not null,
+  ended_at timestamp with time zone not null,
+  result text not null,
+  own_fault boolean,
+  error_code text,
+  wall_ms double precision,
+  cpu_ms double precision,
+  peak_memory_bytes bigint,
+  output_bytes bigint,
+  tokens bigint,
+  cost_micro_usd bigint,
+  partners text[],
+  policy text,
+  propensity double precision,
+  predicted_success double precision,
+  predicted_ms double precision,
+  reported_by text,
+  signature bytea,
+  constraint agent_task_executions_pkey PRIMARY KEY (attempt_id),
+  constraint agent_task_executions_check CHECK ((ended_at >= started_at)),
+  constraint agent_task_executions_complexity_check CHECK (((complexity >= (0)::double precision) AND (complexity <= (1)::double precision))),
+  constraint agent_task_executions_cost_micro_usd_check CHECK ((cost_micro_usd >= 0)),
+  constraint agent_task_executions_cpu_ms_check CHECK ((cpu_ms >= (0)::double precision)),
+  constraint agent_task_executions_input_bytes_check CHECK ((input_bytes >= 0)),
+  constraint agent_task_executions_output_bytes_check CHECK ((output_bytes >= 0)),
+  constraint agent_task_executions_peak_memory_bytes_check CHECK ((peak_memory_bytes >= 0)),
+  constraint agent_task_executions_predicted_ms_check CHECK ((predicted_ms >= (0)::double precision)),
+  constraint agent_task_executions_predicted_success_check CHECK (((predicted_success >= (0)::double precision) AND (predicted_success <= (1)::double precision))),
+  constraint agent_task_executions_propensity_check CHECK (((propensity > (0)::double precision) AND (propensity <= (1)::double precision))),
+  constraint agent_task_executions_result_check CHECK ((result = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint agent_task_executions_task_hash_fkey FOREIGN KEY (task_hash) REFERENCES task_texts(task_hash),
+  constraint agent_task_executions_tokens_check CHECK ((tokens >= 0)),
+  constraint agent_task_executions_wall_ms_check CHECK ((wall_ms >= (0)::double precision))
+);
+CREATE INDEX agent_task_executions_by_agent ON public.agent_task_executions USING btree (agent, ended_at);
+CREATE INDEX agent_task_executions_by_run ON public.agent_task_executions USING btree (run_id) WHERE (run_id IS NOT NULL);
+CREATE INDEX agent_task_executions_by_task ON public.agent_task_executions USING btree (task_hash);
+CREATE INDEX agent_task_executions_in_order ON public.agent_task_executions USING btree (tx, attempt_id);
 
 create table api_keys (
   key_id uuid default gen_random_uuid() not null,
@@ -358,6 +484,31 @@ create table identity_settings (
   name text not null,
   value json not null,
   constraint identity_settings_pkey PRIMARY KEY (name)
+);
+
+create table learning_policies (
+  policy text not null,
+  state text not null,
+  parameters json not null,
+  executions bigint not null,
+  evaluation json,
+  reason text,
+  fitted_at timestamp with time zone default now() not null,
+  decided_at timestamp with time zone,
+  constraint learning_policies_pkey PRIMARY KEY (policy),
+  constraint learning_policies_state_check CHECK ((state = ANY (ARRAY['candidate'::text, 'incumbent'::text, 'retired'::text, 'refused'::text])))
+);
+CREATE UNIQUE INDEX learning_policies_incumbent ON public.learning_policies USING btree (state) WHERE (state = 'incumbent'::text);
+
+create table learning_state (
+  only_row boolean default true not null,
+  mode text default 'balanced'::text not null,
+  read_tx xid8 default '0'::xid8 not null,
+  read_attempt uuid default '00000000-0000-0000-0000-000000000000'::uuid not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint learning_state_pkey PRIMARY KEY (only_row),
+  constraint learning_state_mode_check CHECK ((mode = ANY (ARRAY['exploration'::text, 'balanced'::text, 'exploitation'::text]))),
+  constraint learning_state_only_row_check CHECK (only_row)
 );
 
 create table login_attempts (
@@ -718,6 +869,57 @@ create table signing_keys (
 );
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
 CREATE TRIGGER signing_keys_truncated AFTER TRUNCATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION identity_changed('signing_keys');
+
+create table task_embeddings (
+  task_hash bytea not null,
+  embedder text not null,
+  embedding bytea not null,
+  constraint task_embeddings_pkey PRIMARY KEY (embedder, task_hash),
+  constraint task_embeddings_embedding_check CHECK ((octet_length(embedding) = 1024)),
+  constraint task_embeddings_task_hash_fkey FOREIGN KEY (task_hash) REFERENCES task_texts(task_hash) ON DELETE CASCADE
+);
+CREATE INDEX task_embeddings_by_task ON public.task_embeddings USING btree (task_hash);
+
+create table task_evidence (
+  task_hash bytea not null,
+  agent text not null,
+  tried integer default 0 not null,
+  succeeded integer default 0 not null,
+  log_ms double precision default 0 not null,
+  log_ms_squares double precision default 0 not null,
+  paid integer default 0 not null,
+  micro_usd double precision default 0 not null,
+  last_at timestamp with time zone not null,
+  constraint task_evidence_pkey PRIMARY KEY (task_hash, agent),
+  constraint task_evidence_task_hash_fkey FOREIGN KEY (task_hash) REFERENCES task_texts(task_hash) ON DELETE CASCADE
+);
+
+create table task_texts (
+  task_hash bytea not null,
+  task_type text not null,
+  description text not null,
+  first_seen_at timestamp with time zone default now() not null,
+  constraint task_texts_pkey PRIMARY KEY (task_hash),
+  constraint task_texts_description_check CHECK ((length(description) <= 4000)),
+  constraint task_texts_task_hash_check CHECK ((octet_length(task_hash) = 32)),
+  constraint task_texts_task_type_check CHECK (((length(task_type) >= 1) AND (length(task_type) <= 200)))
+);
+
+create table task_type_analysis (
+  task_type text not null,
+  executions bigint not null,
+  succeeded bigint not null,
+  success_rate double precision,
+  avg_ms double precision,
+  p95_ms double precision,
+  avg_complexity double precision,
+  agents integer not null,
+  best_agent text,
+  best_rate double precision,
+  last_at timestamp with time zone,
+  updated_at timestamp with time zone default now() not null,
+  constraint task_type_analysis_pkey PRIMARY KEY (task_type)
+);
 
 create table used_nonces (
   nonce_hash bytea not null,
