@@ -31,10 +31,8 @@ describe('a belief about events', () => {
     plain.learnEvent(seen, 1);
     wordy.learnEvent(seenText, 1);
     const [after, afterText] = [plain.at(seen), wordy.at(seenText)];
-    const exact = (z: number, variance: number): number =>
-      1 / (1 / variance + logistic(z) * (1 - logistic(z)));
-    expect(after.variance).toBeCloseTo(exact(after.mean, before.variance), 6);
-    expect(afterText.variance).toBeGreaterThan(exact(afterText.mean, beforeText.variance));
+    expect(after.variance).toBeCloseTo(narrowed(after.mean, before.variance), 6);
+    expect(afterText.variance).toBeGreaterThan(narrowed(afterText.mean, beforeText.variance));
     expect(afterText.variance).toBeLessThan(beforeText.variance);
   });
 
@@ -102,3 +100,8 @@ test('the parts of a belief add up to its mean', () => {
   expect(parts).toHaveLength(3);
   expect(parts.reduce((a, b) => a + b, 0)).toBeCloseTo(belief.at(seen).mean, 9);
 });
+
+/** A variance after an event whose log-odds are then believed to be z, by Bayes' rule for one number. */
+function narrowed(z: number, variance: number): number {
+  return 1 / (1 / variance + logistic(z) * (1 - logistic(z)));
+}

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, constantFrom, double, property, record } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { logistic, normalCdf } from './gaussian.ts';
 import { drawn, probabilitiesOfBest, propensities, type Believed } from './propensities.ts';
@@ -29,10 +29,10 @@ function sampled(values: readonly Believed[], rounds: number): number[] {
   return wins.map((each) => each / rounds);
 }
 
-const believed = fc.record({
-  mean: fc.double({ min: -4, max: 6, noNaN: true }),
-  deviation: fc.double({ min: 0.01, max: 3, noNaN: true }),
-  added: fc.double({ min: -0.3, max: 0.1, noNaN: true }),
+const believed = record({
+  mean: double({ min: -4, max: 6, noNaN: true }),
+  deviation: double({ min: 0.01, max: 3, noNaN: true }),
+  added: double({ min: -0.3, max: 0.1, noNaN: true }),
 });
 
 describe('the probability of being the best', () => {
@@ -53,8 +53,8 @@ describe('the probability of being the best', () => {
   });
 
   test('is a distribution, whatever is believed', () => {
-    fc.assert(
-      fc.property(fc.array(believed, { minLength: 1, maxLength: 30 }), (values) => {
+    assert(
+      property(array(believed, { minLength: 1, maxLength: 30 }), (values) => {
         const shares = probabilitiesOfBest(values);
         expect(shares.every((share) => share >= 0 && share <= 1)).toBe(true);
         expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 9);
@@ -84,10 +84,10 @@ describe('a choice', () => {
   });
 
   test('never makes a choice that would count more than a thousandfold', () => {
-    fc.assert(
-      fc.property(
-        fc.array(believed, { minLength: 1, maxLength: 20 }),
-        fc.constantFrom('balanced' as const, 'exploration' as const),
+    assert(
+      property(
+        array(believed, { minLength: 1, maxLength: 20 }),
+        constantFrom('balanced' as const, 'exploration' as const),
         (values, mode) => {
           const shares = propensities(
             values,

@@ -132,6 +132,7 @@ export class Router {
       confidence: prospect.success.low,
       basis: this.#basis(chosen, vector),
       expected: prospect.expected,
+      candidates: views.map(({ candidate }) => candidate.name).toSorted(),
       prospects: [prospect, ...others].slice(0, mostProspects),
     };
   }
