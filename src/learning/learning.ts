@@ -10,6 +10,7 @@ import type {
 
 export type * from './types.ts';
 export { embeddingLength, routeModes, taskTextLength } from './types.ts';
+export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
 /** Learning as coordination and the faces see it. */
 export interface Learning {
