@@ -4,6 +4,7 @@ import type { Recommendation, RouteDecision, RouteMode, RouteRequest } from './t
 export type * from './types.ts';
 export type * from './views.ts';
 export { embeddingLength, routeModes, taskTextLength } from './types.ts';
+export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
 /** Learning as coordination and the faces see it. */
 export interface Learning {
