@@ -21,6 +21,7 @@ import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
 import { delegatingOf, type Delegating, type DelegationOptions } from './delegation.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Passage, Usage } from './events.ts';
+import type { TaskFacts } from '../learning/learning.ts';
 import { estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
@@ -94,6 +95,8 @@ export interface AttemptRequest {
   /** Whether an abort means that the worker stops, not the run. */
   readonly isLettingGo: () => boolean;
   readonly onProgress: (text: string) => void;
+  /** Takes down what the agent gets, for what will be learned of it; never rejects. */
+  readonly about: (input: unknown) => TaskFacts | Promise<TaskFacts>;
   /** The run's own time: by the database's clock, whatever the worker's says. */
   readonly nowMs: () => number;
   /** Writes a fact and resolves when it is durable. */
@@ -103,17 +106,23 @@ export interface AttemptRequest {
 /** Runs one attempt. Whatever happens becomes an event, never an exception. */
 export async function runAttempt(request: AttemptRequest): Promise<EventBody> {
   const attempt = new Attempt(request);
+  let end: EventBody;
   try {
-    return await attempt.run();
+    end = await attempt.run();
   } catch (thrown) {
-    return await attempt.failed(thrown);
+    end = await attempt.failed(thrown);
   }
+  // What came of it is written with its end, so what it was about has to be known by then.
+  if (attempt.about instanceof Promise) await attempt.about;
+  return end;
 }
 
 /** Groups in which one member more or less does not matter: it fails at once instead of waiting. */
 const spareModes: ReadonlySet<string> = new Set(['consensus', 'competitive', 'redundant']);
 
 class Attempt {
+  /** What its agent was asked, once that is known. */
+  about: TaskFacts | Promise<TaskFacts> | undefined;
   readonly #request: AttemptRequest;
   readonly #node: Node | undefined;
   #retries: number;
@@ -273,9 +282,12 @@ class Attempt {
     };
     this.#calls = this.#delegating(agent, { budget, stall, report });
     try {
+      const input =
+        this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder));
+      this.about = this.#request.about(input);
       return await this.#carry({
         agent,
-        input: this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder)),
+        input,
         attemptId,
         attempt,
         idempotencyKey: `${runId}/${path}`,
