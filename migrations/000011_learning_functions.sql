@@ -30,6 +30,9 @@ create table agent_task_days (
 );
 create index agent_task_days_by_type on agent_task_days (task_type, day);
 
+-- The text of an execution may come after it; its evidence is not lost for that.
+alter table task_evidence drop constraint task_evidence_task_hash_fkey;
+
 -- Succeeded and failed by its own fault: what the success rate is of. `stale_since`: new rows came.
 alter table agent_performance_metrics
   add column tried bigint not null default 0,
@@ -48,9 +51,6 @@ alter table learning_state
 drop index if exists agent_task_executions_by_run;
 create index agent_task_executions_by_run on agent_task_executions (run_id, task collate "C")
   where run_id is not null;
--- How many reports of one principal on one agent were there before.
-create index agent_task_executions_reported on agent_task_executions (reported_by, agent, tx, attempt_id)
-  where reported_by is not null;
 create index agent_feedback_by_time on agent_feedback (given_at);
 create index agent_learning_insights_open on agent_learning_insights (updated_at) where ended_at is null;
 create index agent_combination_patterns_by_use on agent_combination_patterns (executions, combination_hash);

@@ -228,3 +228,14 @@ export const forgetDays = (keepDays: number, limit: number): Sql<{ agent: string
     ) old
     where d.agent = old.agent and d.task_type = old.task_type and d.day = old.day
     returning d.agent`;
+
+/** Evidence of texts that were forgotten; one that has just come may still get its text. */
+export const forgetEvidence = (limit: number): Sql<{ agent: string }> =>
+  sql`delete from task_evidence e using (
+      select task_hash, agent from task_evidence o
+      where last_at < now() - interval '1 day'
+        and not exists (select from task_texts t where t.task_hash = o.task_hash)
+      limit ${limit}::integer
+    ) old
+    where e.task_hash = old.task_hash and e.agent = old.agent
+    returning e.agent`;

@@ -1,6 +1,6 @@
 /** What insights are found from, and those that are found: one function a statement. */
 import { json, sql, type Sql } from '../../database/database.ts';
-import type { InsightKind } from '../learning.ts';
+import type { InsightKind } from '../views.ts';
 import type { DetectorState } from './detectors.ts';
 
 /** An agent on a type in the last 30 days, and on all types together. */

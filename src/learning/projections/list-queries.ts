@@ -1,6 +1,6 @@
 /** What the faces list: one function a statement. */
 import { sql, type Sql } from '../../database/database.ts';
-import type { InsightKind } from '../learning.ts';
+import type { InsightKind } from '../views.ts';
 
 export interface PerformanceRow {
   readonly agent: string;

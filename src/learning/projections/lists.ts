@@ -1,15 +1,15 @@
 /** Figures, combinations and insights as the faces list them. */
 import { AppError } from '../../base/base.ts';
 import type { Database } from '../../database/database.ts';
+import type { Learning } from '../learning.ts';
 import type {
   AgentPerformance,
   CombinationView,
   Insight,
-  Learning,
   Listed,
   ListPage,
   TaskTypeView,
-} from '../learning.ts';
+} from '../views.ts';
 import * as queries from './list-queries.ts';
 
 const mostItems = 500;

@@ -1,7 +1,7 @@
 /** What is made of the outcomes: sums that choices stand on, figures, combinations, insights. */
-import type { Database } from '../../database/database.ts';
+import type { Database, Sql } from '../../database/database.ts';
 import { synergyRows, type SynergyRow } from './combination-queries.ts';
-import { forgetDays } from './figure-queries.ts';
+import { forgetDays, forgetEvidence } from './figure-queries.ts';
 import { countBehind } from './queries.ts';
 
 export { followExecutions, openLearner } from './learner.ts';
@@ -26,11 +26,20 @@ export async function behind(database: Database): Promise<number> {
   return row?.behind ?? 0;
 }
 
-/** Forgets the sums of days that are older; figures follow within an hour. Says how many. */
+/**
+ * Forgets the sums of days that are older, and evidence of texts that are gone; figures follow within an
+ * hour. Says how many days.
+ */
 export async function pruneDays(database: Database, keepDays: number): Promise<number> {
+  await repeated(database, () => forgetEvidence(forgottenAtOnce));
+  return repeated(database, () => forgetDays(keepDays, forgottenAtOnce));
+}
+
+/** Short statements, so that nobody waits for long. */
+async function repeated(database: Database, statement: () => Sql): Promise<number> {
   let total = 0;
   for (;;) {
-    const gone = await database.query(forgetDays(keepDays, forgottenAtOnce));
+    const gone = await database.query(statement());
     total += gone.length;
     if (gone.length < forgottenAtOnce) return total;
   }

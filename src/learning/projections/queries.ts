@@ -105,16 +105,14 @@ export interface EvidenceDelta {
   readonly last_at_ms: number;
 }
 
-/** Texts that were forgotten meanwhile are let go. */
 export const addEvidence = (deltas: readonly EvidenceDelta[]): Sql =>
   sql`insert into task_evidence as e (task_hash, agent, tried, succeeded, log_ms, log_ms_squares, paid,
       micro_usd, last_at)
-    select t.task_hash, d.agent, d.tried, d.succeeded, d.log_ms, d.log_ms_squares, d.paid, d.micro_usd,
+    select decode(d.task_hash, 'hex'), d.agent, d.tried, d.succeeded, d.log_ms, d.log_ms_squares, d.paid, d.micro_usd,
       to_timestamp(d.last_at_ms / 1000)
     from json_to_recordset(${json(deltas)}::json) as d (task_hash text, agent text, tried integer,
       succeeded integer, log_ms float8, log_ms_squares float8, paid integer, micro_usd float8,
       last_at_ms float8)
-    join task_texts t on t.task_hash = decode(d.task_hash, 'hex')
     on conflict (task_hash, agent) do update set
       tried = e.tried + excluded.tried, succeeded = e.succeeded + excluded.succeeded,
       log_ms = e.log_ms + excluded.log_ms, log_ms_squares = e.log_ms_squares + excluded.log_ms_squares,
