@@ -33,6 +33,7 @@ export const routeDecisionSchema = describes<RouteDecision>()(
     confidence: share,
     basis,
     expected,
+    candidates: texts,
     prospects: Type.Array(
       Type.Object({
         agent: text,
@@ -49,7 +50,7 @@ export const routeDecisionSchema = describes<RouteDecision>()(
 
 export const routedViewSchema = describes<RoutedView>()(
   Type.Object({
-    of: count,
+    of: maybe(count),
     stays: maybe(Type.Literal(true)),
     success: maybe(share),
     basis: maybe(basis),

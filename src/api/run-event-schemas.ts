@@ -229,7 +229,6 @@ const taskEventBody = describes<TaskEventBody>()(
       type: Type.Literal('task.routed'),
       ...attempt,
       agent: text,
-      of: count,
       decision: maybe(routeDecisionSchema),
       stays: maybe(Type.Literal(true)),
       external: maybe(Type.Literal(true)),

@@ -4,7 +4,7 @@ import { plural } from './output.ts';
 
 /** ` (0.86 of 4; 23 outcomes)`: its probability of success, among how many, and what that stands on. */
 export function choiceText({ of, success, basis, evidence }: RoutedView): string {
-  if (success === undefined) return '';
+  if (success === undefined || of === undefined) return '';
   const ground = {
     outcomes: evidence === undefined ? 'outcomes' : plural(Math.round(evidence), 'outcome'),
     definitions: 'by its description',

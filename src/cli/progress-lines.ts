@@ -164,14 +164,14 @@ function taskLine(body: TaskEventBody): string {
 
 /** Who was chosen for a task, or stays with it. */
 function routedLine(
-  { agent, of, stays, decision }: Extract<TaskEventBody, { type: 'task.routed' }>,
+  { agent, stays, decision }: Extract<TaskEventBody, { type: 'task.routed' }>,
   task: string,
 ): string {
   if (stays === true) return `${task} stays with ${agent}`;
   if (decision === undefined) return `chosen for ${task}: ${agent}`;
-  const { success, basis } = decision;
+  const { success, basis, candidates } = decision;
   const evidence = decision.prospects.find((each) => each.agent === agent)?.evidence;
-  const view = { of, basis, success: success.mean };
+  const view = { of: candidates.length, basis, success: success.mean };
   return `chosen for ${task}: ${agent}${choiceText({ ...view, ...(evidence === undefined ? {} : { evidence }) })}`;
 }
 

@@ -183,15 +183,19 @@ function advanceTask(run: RunDetail, body: TaskEventBody, at: string): RunDetail
 
 function routedOf({
   agent,
-  of,
   stays,
   decision,
 }: Extract<TaskEventBody, { type: 'task.routed' }>): RoutedView {
   const evidence = decision?.prospects.find((each) => each.agent === agent)?.evidence;
   return {
-    of,
     ...(stays === undefined ? {} : { stays }),
-    ...(decision === undefined ? {} : { success: decision.success.mean, basis: decision.basis }),
+    ...(decision === undefined
+      ? {}
+      : {
+          of: decision.candidates.length,
+          success: decision.success.mean,
+          basis: decision.basis,
+        }),
     ...(evidence === undefined ? {} : { evidence }),
   };
 }

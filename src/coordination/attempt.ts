@@ -24,7 +24,6 @@ import type { TaskFacts } from '../learning/learning.ts';
 import { delegatingOf, type Delegating, type DelegationOptions } from './delegation.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Passage, Usage } from './events.ts';
-import { factsOf } from './task-facts.ts';
 import { budgetOfCall, estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
@@ -70,6 +69,8 @@ export interface AttemptRequest {
   /** Whether an abort means that the worker stops, not the run. */
   readonly isLettingGo: () => boolean;
   readonly onProgress: (text: string) => void;
+  /** Takes down what the agent gets, for what will be learned of it; never rejects. */
+  readonly about: (input: unknown) => TaskFacts | Promise<TaskFacts>;
   /** The run's own time: by the database's clock, whatever the worker's says. */
   readonly nowMs: () => number;
   /** Writes a fact and resolves when it is durable. */
@@ -79,17 +80,23 @@ export interface AttemptRequest {
 /** Runs one attempt. Whatever happens becomes an event, never an exception. */
 export async function runAttempt(request: AttemptRequest): Promise<EventBody> {
   const attempt = new Attempt(request);
+  let end: EventBody;
   try {
-    return await attempt.run();
+    end = await attempt.run();
   } catch (thrown) {
-    return await attempt.failed(thrown);
+    end = await attempt.failed(thrown);
   }
+  // What came of it is written with its end, so what it was about has to be known by then.
+  if (attempt.about instanceof Promise) await attempt.about;
+  return end;
 }
 
 /** Groups in which one member more or less does not matter: it fails at once instead of waiting. */
 const spareModes: ReadonlySet<string> = new Set(['consensus', 'competitive', 'redundant']);
 
 class Attempt {
+  /** What its agent was asked, once that is known. */
+  about: TaskFacts | Promise<TaskFacts> | undefined;
   readonly #request: AttemptRequest;
   readonly #node: Node | undefined;
   #retries: number;
@@ -217,18 +224,18 @@ class Attempt {
     const agents = await choices.candidates(path);
     // A choice that fails is tried again as often as the most patient of those that could be chosen.
     this.#retries = task.retries ?? Math.max(0, ...agents.map(({ retries }) => retries));
-    const facts = this.#facts();
+    this.about = this.#request.about(this.#inputToCome());
+    const facts = await this.about;
     const choice = await choices.choose({ path, task, attempt, agents, facts, signal, record });
     if ('error' in choice) return this.#refused(choice);
     return this.#pinned(choice.agent);
   }
 
-  #facts(): TaskFacts {
-    const { definition, state, path, task } = this.#request;
-    const { workspace } = task;
+  /** What the agent will get, with the folder that it is to change where it will get one like it. */
+  #inputToCome(): unknown {
+    const { workspace } = this.#request.task;
     const folder = workspace && expand(workspace.folder, this.#scope(undefined));
-    const input = this.#input(typeof folder === 'string' ? folder : undefined);
-    return factsOf(definition, state, path, task, input);
+    return this.#input(typeof folder === 'string' ? folder : undefined);
   }
 
   /** Asks for permission; an event when the attempt may not begin now. */
@@ -283,9 +290,11 @@ class Attempt {
     };
     this.#calls = this.#delegating(agent, { budget, stall, report });
     try {
+      const input = this.#input(folder);
+      this.about = this.#request.about(input);
       return await this.#carry({
         agent,
-        input: this.#input(folder),
+        input,
         attemptId,
         attempt,
         idempotencyKey: this.#key(agent),

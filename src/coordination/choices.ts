@@ -6,6 +6,7 @@ import type { CallGate, Refusal } from './call-gate.ts';
 import type { AgentTask } from './definition.ts';
 import type { EventBody } from './events.ts';
 import { whyIrreversible } from './irreversible.ts';
+import { partnersOf } from './outcomes.ts';
 import { estimateOf } from './run-budget.ts';
 import { itemOf, join, nameOf, parentOf, templateOf } from './shape.ts';
 import { agentAt, type Routed, type RunState } from './state.ts';
@@ -33,7 +34,6 @@ export interface ChoiceRequest {
 
 /** Prospects that a decision is kept with: the chosen one and five others. */
 const mostProspects = 6;
-const mostPartners = 8;
 /** In these states nobody should be given work. */
 const outOfWork: ReadonlySet<string> = new Set(['unavailable', 'failed', 'shutting_down']);
 
@@ -102,7 +102,6 @@ export class Choices {
     return {
       attempt,
       agent: decision.agent,
-      of: free.length,
       decision,
       ...(agent?.sideEffects === 'external' ? { external: true } : {}),
       ...(agent !== undefined && whyIrreversible(task, agent) !== undefined
@@ -190,20 +189,10 @@ export class Choices {
     return new Set(group.tasks.flatMap(({ id }) => this.#chosenFor(sibling(path, id), path) ?? []));
   }
 
-  /** Others of its group that work beside it or have worked before it, the nearest first. */
   #partners(path: string): string[] {
     const node = this.#state.shape.nodes.get(templateOf(path));
-    if (node === undefined || node.index < 0) return [];
-    const found = new Set<string>();
-    const { tasks, mode } = node.group;
-    const isOrdered = mode === 'sequential' || mode === 'pipeline';
-    const others = isOrdered ? tasks.slice(0, node.index) : tasks;
-    for (const { id } of others.toReversed()) {
-      if (found.size >= mostPartners) break;
-      const name = this.#chosenFor(sibling(path, id), path);
-      if (name !== undefined) found.add(name);
-    }
-    return [...found];
+    if (node === undefined) return [];
+    return partnersOf(this.#state, node, path, undefined, (each) => this.#chosenFor(each, path));
   }
 
   /** Who does a task that has begun, or for which somebody was just chosen. */

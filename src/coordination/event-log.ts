@@ -7,6 +7,7 @@ import {
   type Log,
 } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import type { Outcome } from '../learning/learning.ts';
 import { GroupCommit } from './group-commit.ts';
 import { appendEvents, maxEventsInRow, type AppendColumns } from './queries.ts';
 import type { EventBody } from './events.ts';
@@ -37,6 +38,8 @@ export interface Append {
   readonly row?: RowChange;
   /** Requests that these events answer. */
   readonly signalIds?: readonly string[];
+  /** What came of the attempts that end with these events. */
+  readonly outcomes?: readonly Outcome[];
 }
 
 /** `fenced`: another worker holds the run. `at`: when the row was changed, by the database's clock; null when it was not. */

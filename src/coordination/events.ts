@@ -220,8 +220,6 @@ export type TaskEventBody =
       readonly task: string;
       readonly attempt: number;
       readonly agent: string;
-      /** How many could have been chosen. */
-      readonly of: number;
       /** Its prospects are at most six: those of the chosen one and five others. Absent where the agent only stays. */
       readonly decision?: RouteDecision;
       /** It has the task from an attempt before. */

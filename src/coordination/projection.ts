@@ -170,7 +170,7 @@ function inherit(
     const task = newTaskState(path);
     task.status = 'completed';
     task.output = output;
-    if (agent !== undefined) task.routed = { agent, attempt: 0, of: 1 };
+    if (agent !== undefined) task.routed = { agent, attempt: 0 };
     task.startedAtMs = atMs;
     task.finishedAtMs = atMs;
     task.reason = 'taken over from the run that this one was forked from';

@@ -1,11 +1,13 @@
 import { AppError, expand, newId } from '../base/base.ts';
 import { runAttempt } from './attempt.ts';
+import { Alarm } from './alarm.ts';
 import { Choices } from './choices.ts';
 import { decide } from './decide.ts';
 import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append } from './event-log.ts';
 import type { EventBody } from './events.ts';
+import { RunOutcomes } from './outcomes.ts';
 import { never, type ClaimedRow, type SignalRow } from './queries.ts';
 import { templateOf } from './shape.ts';
 import { budgetOf } from './run-budget.ts';
@@ -57,6 +59,7 @@ export class RunDriver {
   readonly #state: RunState;
   readonly #expressions: Expressions;
   readonly #choices: Choices;
+  readonly #outcomes: RunOutcomes;
   readonly #attempts = new Map<string, Attempt>();
   readonly #signalIds = new Set<string>();
   readonly #lastProgressMs = new Map<string, number>();
@@ -66,8 +69,7 @@ export class RunDriver {
   /** Who waits for what is told to be durable, by turn. */
   #told: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #countsAtMs = 0;
-  #wake: (() => void) | undefined;
-  #awake = false;
+  readonly #alarm: Alarm;
   #letGo: 'no' | 'when-idle' | 'now' = 'no';
   /** Nothing fits into the budget: only an answer helps. */
   #isBroke = false;
@@ -78,6 +80,7 @@ export class RunDriver {
   constructor(context: DriverContext, claimed: ClaimedRun) {
     this.runId = claimed.row.run_id;
     this.#context = context;
+    this.#alarm = new Alarm(context.clock);
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
     this.#row = claimed.row;
@@ -87,6 +90,7 @@ export class RunDriver {
     this.#choices = new Choices(context, this.#state);
     const { home } = context;
     const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
+    this.#outcomes = new RunOutcomes({ ...source, clock: context.clock });
     this.#expressions = {
       of: (value, path) => expand(value, scopeOf(source, path)),
       outputOf: (value, group) => expand(value, outputScope(source, group)),
@@ -111,14 +115,14 @@ export class RunDriver {
       if (now) this.#record(body);
       else this.#tell(body);
     }
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Gives the run back: when its attempts have ended, or at once by stopping them. */
   letGo(when: 'when-idle' | 'now'): void {
     this.#letGo = when;
     if (when === 'now') this.#stopAttempts(new AppError('cancelled', stopping));
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** The run was taken under another epoch: stops what is under way here and writes nothing more. */
@@ -127,7 +131,7 @@ export class RunDriver {
     this.#stopAttempts(
       new AppError('fenced', `run ${this.runId} was taken over by another worker`),
     );
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Drives the run until it has ended, was given back, or was lost. */
@@ -150,7 +154,8 @@ export class RunDriver {
         // Only what is durable is acted on.
         this.#stop(decision.stop);
         for (const start of starting) this.#start(start);
-        await this.#sleepUntil(Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs));
+        const wakeAtMs = Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs);
+        await this.#alarm.sleep(wakeAtMs - this.#now());
       }
     } finally {
       this.#isFenced = true;
@@ -181,7 +186,7 @@ export class RunDriver {
 
   #tell(body: EventBody): void {
     this.#inbox.push(body);
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Tells a fact and waits until it is durable. Rejects when it never will be. */
@@ -194,20 +199,17 @@ export class RunDriver {
     });
   }
 
-  #rouse(): void {
-    this.#awake = true;
-    this.#wake?.();
-  }
-
   #record(body: EventBody): void {
     const event = { seq: this.#state.lastSeq + 1, body };
-    applyEvent(this.#state, event, this.#now());
+    const nowMs = this.#now();
+    this.#outcomes.observe(body, nowMs);
+    applyEvent(this.#state, event, nowMs);
     this.#turn.push(event);
   }
 
   /** Turns what has happened since the last turn into events. */
   #gather(): void {
-    this.#awake = false;
+    this.#alarm.reset();
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const body of inbox) {
@@ -258,7 +260,7 @@ export class RunDriver {
     const places = this.#context.slots.take(fitting.length, {
       key: this,
       priority: this.#row.priority,
-      wake: () => this.#rouse(),
+      wake: () => this.#alarm.rouse(),
     });
     return fitting.slice(0, places).map((each) => {
       const { path, reserved } = each;
@@ -284,7 +286,7 @@ export class RunDriver {
     if (runEnded(state.status)) return undefined;
     // What waits for a place, or was just asked, is looked at again first.
     const couldStart = decision.start.length > 0 && !state.paused && !this.#isBroke;
-    if (this.#awake || couldStart) return undefined;
+    if (this.#alarm.isAwake || couldStart) return undefined;
     const dueAtMs = state.paused ? undefined : decision.dueAtMs;
     if (dueAtMs !== undefined && dueAtMs - this.#now() <= parkAfterMs) return undefined;
     const reason = whyParked(state);
@@ -297,6 +299,7 @@ export class RunDriver {
     const events = this.#turn;
     if (events.length === 0 && this.#answered.length === 0) return 'appended';
     const signalIds = this.#answered;
+    const outcomes = this.#outcomes.take();
     const told = this.#told.splice(0);
     this.#turn = [];
     this.#answered = [];
@@ -315,6 +318,7 @@ export class RunDriver {
         events,
         ...this.#projection(events, release),
         ...(signalIds.length === 0 ? {} : { signalIds }),
+        ...(outcomes.length === 0 ? {} : { outcomes }),
       });
       settle(outcome !== 'fenced');
       if (outcome === 'fenced') return 'fenced';
@@ -374,6 +378,7 @@ export class RunDriver {
       isLettingGo: () => this.#letGo !== 'no',
       nowMs: () => this.#now(),
       onProgress: (text) => this.#progress(path, text),
+      about: (input) => this.#outcomes.about(path, task, input),
       record: (fact) => this.#tellDurably(fact),
     });
     this.#attempts.delete(path);
@@ -423,24 +428,8 @@ export class RunDriver {
     }
     return 'over';
   }
-
-  /** Sleeps until something happens or the time comes. */
-  #sleepUntil(wakeAtMs: number): Promise<void> {
-    if (this.#awake) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waitMs = Math.min(Math.max(0, wakeAtMs - this.#now()), maxTimerMs);
-      const cancel = this.#context.clock.after(waitMs, resolve);
-      this.#wake = () => {
-        this.#wake = undefined;
-        cancel();
-        resolve();
-      };
-    });
-  }
 }
 
-/** Node's timers overflow beyond 2^31 − 1 ms; a longer wait is taken in pieces. */
-const maxTimerMs = 2_000_000_000;
 const stopping = 'the worker is stopping';
 
 function undriven(): AppError {

@@ -27,6 +27,8 @@ export interface TaskState {
   /** Attempts that ended without a word of what they used. */
   readonly untold: string[];
   startedAtMs: number | undefined;
+  /** When its last attempt began. */
+  attemptAtMs: number | undefined;
   finishedAtMs: number | undefined;
   /** While it waits for its next attempt: not before this. */
   retryAtMs: number | undefined;
@@ -219,6 +221,7 @@ export function newTaskState(id: string): TaskState {
     attemptId: undefined,
     untold: [],
     startedAtMs: undefined,
+    attemptAtMs: undefined,
     finishedAtMs: undefined,
     retryAtMs: undefined,
     dueAtMs: undefined,

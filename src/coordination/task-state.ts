@@ -141,6 +141,7 @@ function startAttempt(
   task.status = 'running';
   task.attempts = body.attempt;
   task.attemptId = body.attemptId;
+  task.attemptAtMs = atMs;
   task.startedAtMs ??= atMs;
   task.retryAtMs = undefined;
   task.progress = undefined;

@@ -89,7 +89,7 @@ export interface TaskView {
 /** A choice in short; the event `task.routed` has all of it. */
 export interface RoutedView {
   /** How many could have been chosen. */
-  readonly of: number;
+  readonly of?: number;
   /** It has the task from an attempt before. */
   readonly stays?: true;
   /** Its probability of success, 0 to 1. */

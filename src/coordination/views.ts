@@ -173,10 +173,10 @@ function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
   });
 }
 
-export function routedView({ of, stays, agent, decision }: Routed): RoutedView {
+export function routedView({ stays, agent, decision }: Routed): RoutedView {
   const evidence = decision?.prospects.find((each) => each.agent === agent)?.evidence;
   return dropUndefined({
-    of,
+    of: decision?.candidates.length,
     stays,
     success: decision?.success.mean,
     basis: decision?.basis,
