@@ -1,5 +1,19 @@
 /** Which agent should do a task, why, and how sure: from what came of every attempt before. */
 import type { Recommendation, RouteDecision, RouteMode, RouteRequest } from './types.ts';
+import type {
+  AgentPerformance,
+  CombinationView,
+  GivenFeedback,
+  Insight,
+  LearningStatus,
+  Listed,
+  ListPage,
+  PolicyView,
+  Rater,
+  ReportedOutcome,
+  TakenFeedback,
+  TaskTypeView,
+} from './views.ts';
 
 export type * from './types.ts';
 export type * from './views.ts';
