@@ -75,6 +75,7 @@ export const recommendationSchema = describes<RecommendationAnswer>()(
     }),
     basis: oneOf<Recommendation['basis']>(['outcomes', 'definitions', 'nothing']),
     expected,
+    candidates: Type.Array(text, { description: 'All who could have been chosen' }),
     prospects: Type.Array(prospect, { description: 'The chosen one, then others by score' }),
     factors: Type.Array(Type.Object({ name: text, weight: number, text })),
     neighbours: Type.Array(nearTask),
