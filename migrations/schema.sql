@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 6dd96656eea876f83c58f51a6cb11b15f3273169f3592d5d966fc7ba2e059a04.
+-- Of sources with SHA-256 9f57b223c070eb4fbcfc31318897808dbc7fe70079d4418613199743daec201f.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -164,6 +164,54 @@ AS $function$
   select resource like replace(replace(replace(replace(pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
 $function$;
 
+CREATE OR REPLACE FUNCTION public.record_outcomes(outcomes json, held text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+AS $function$
+declare
+  missing text[];
+begin
+  with told as materialized (
+    select o.* from json_to_recordset(outcomes) as o (
+      attempt_id uuid, run_id uuid, epoch bigint, task text, workflow text, mode text, agent text,
+      definition_hash text, task_type text, task_hash text, description text, complexity real,
+      input_bytes bigint, context json, started_ms double precision, ended_ms double precision,
+      result text, own_fault boolean, error_code text, wall_ms double precision,
+      cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
+      cost_micro_usd bigint, partners text[], policy text, propensity double precision,
+      predicted_success double precision, predicted_ms double precision, reported_by text
+    )
+    where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
+  ), texts as (
+    insert into task_texts (task_hash, task_type, description)
+    select distinct on (t.task_hash) decode(t.task_hash, 'hex'), t.task_type, t.description
+    from told t where t.description is not null
+    -- In the order of their keys, so that two such statements never wait for each other.
+    order by t.task_hash
+    on conflict (task_hash) do nothing
+  ), written as (
+    insert into agent_task_executions (
+      attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
+      complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
+      cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
+      predicted_success, predicted_ms, reported_by
+    )
+    select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
+      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
+      to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
+      t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
+      t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
+      t.reported_by
+    from told t
+    on conflict (attempt_id) do nothing
+  )
+  select array_agg(distinct t.task_hash) into missing from told t
+  where t.description is null
+    and not exists (select from task_texts k where k.task_hash = decode(t.task_hash, 'hex'));
+  return missing;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.validate_session(jti text)
  RETURNS TABLE(session_id uuid, user_id uuid, username text, status text, roles text[], permissions text[], permission_bitmask bigint, expires_at timestamp with time zone)
  LANGUAGE sql
@@ -305,7 +353,6 @@ create table agent_task_executions (
   constraint agent_task_executions_predicted_success_check CHECK (((predicted_success >= (0)::double precision) AND (predicted_success <= (1)::double precision))),
   constraint agent_task_executions_propensity_check CHECK (((propensity > (0)::double precision) AND (propensity <= (1)::double precision))),
   constraint agent_task_executions_result_check CHECK ((result = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text]))),
-  constraint agent_task_executions_task_hash_fkey FOREIGN KEY (task_hash) REFERENCES task_texts(task_hash),
   constraint agent_task_executions_tokens_check CHECK ((tokens >= 0)),
   constraint agent_task_executions_wall_ms_check CHECK ((wall_ms >= (0)::double precision))
 );
@@ -313,6 +360,7 @@ CREATE INDEX agent_task_executions_by_agent ON public.agent_task_executions USIN
 CREATE INDEX agent_task_executions_by_run ON public.agent_task_executions USING btree (run_id) WHERE (run_id IS NOT NULL);
 CREATE INDEX agent_task_executions_by_task ON public.agent_task_executions USING btree (task_hash);
 CREATE INDEX agent_task_executions_in_order ON public.agent_task_executions USING btree (tx, attempt_id);
+CREATE INDEX agent_task_executions_reported ON public.agent_task_executions USING btree (reported_by, agent, tx, attempt_id) WHERE (reported_by IS NOT NULL);
 
 create table api_keys (
   key_id uuid default gen_random_uuid() not null,

@@ -190,8 +190,8 @@ describe('the 95 % interval holds the truth in about 95 % of the logs', () => {
   test.each(cases)('%s, with a reward model that is %s', (estimator, quality) => {
     let held = 0;
     for (let seed = 1; seed <= logs; seed += 1) {
-      const { rows: log, truth } = simulate(200, seed * 7919, quality);
-      const options = { random: randomFrom(seed), resamples: 1 };
+      const { rows: log, truth } = simulate(120, seed * 7919, quality);
+      const options = { random: randomFrom(seed), resamples: 0 };
       const { interval } = valuePolicy(log, estimator, options);
       if (interval.low <= truth && truth <= interval.high) held += 1;
     }
@@ -205,6 +205,7 @@ describe('the 95 % interval holds the truth in about 95 % of the logs', () => {
     for (const estimator of ['ips', 'snips', 'dr'] as const) {
       const { interval, bootstrap } = valuePolicy(log, estimator, { random: randomFrom(3) });
       const width = interval.high - interval.low;
+      if (bootstrap === undefined) throw new Error('no bootstrap was made');
       expect(Math.abs(bootstrap.low - interval.low)).toBeLessThan(0.15 * width);
       expect(Math.abs(bootstrap.high - interval.high)).toBeLessThan(0.15 * width);
     }
@@ -214,7 +215,7 @@ describe('the 95 % interval holds the truth in about 95 % of the logs', () => {
 test('a good reward model makes the interval narrower than weights alone', () => {
   const { rows: log } = simulate(1000, 5, 'right');
   const width = (estimator: Estimator): number => {
-    const { interval } = valuePolicy(log, estimator, { random: randomFrom(1), resamples: 1 });
+    const { interval } = valuePolicy(log, estimator, { random: randomFrom(1), resamples: 0 });
     return interval.high - interval.low;
   };
   expect(width('dr')).toBeLessThan(0.98 * width('snips'));
@@ -240,7 +241,8 @@ test('a difference by row is narrower than that of two intervals', () => {
 test('the same seed gives the same bootstrap, another one another', () => {
   expect(value('ips').bootstrap).toEqual(value('ips').bootstrap);
   const { rows: log } = simulate(200, 1, 'right');
-  const low = (seed: number) => valuePolicy(log, 'ips', { random: randomFrom(seed) }).bootstrap.low;
+  const low = (seed: number) =>
+    valuePolicy(log, 'ips', { random: randomFrom(seed) }).bootstrap?.low;
   expect(low(1)).not.toBe(low(2));
 });
 

@@ -48,8 +48,8 @@ export interface PolicyValue {
   readonly level: Level;
   /** By the variance of the influence function. */
   readonly interval: Interval;
-  /** By drawing rows again. */
-  readonly bootstrap: Interval;
+  /** By drawing rows again; absent where none were. */
+  readonly bootstrap?: Interval;
   readonly rows: number;
   /** (Σw)² / Σw² (Kish 1965): as many rows of the policy's own would say as much. */
   readonly effectiveRows: number;
@@ -66,7 +66,7 @@ export interface OpeOptions {
   readonly random: Random;
   /** 0.95 unless given. */
   readonly level?: Level;
-  /** 1,000 unless given. */
+  /** 1,000 unless given; 0 for none. */
   readonly resamples?: number;
   /** No weight counts more; at least 1. Nothing is clipped unless given. */
   readonly clip?: number;
@@ -103,7 +103,9 @@ export function valuePolicy(
     value: mean(influences),
     level,
     interval: normalInterval(influences, level),
-    bootstrap: bootstrapInterval(rows.length, statistic, { random, resamples, level }),
+    ...(resamples === 0
+      ? {}
+      : { bootstrap: bootstrapInterval(rows.length, statistic, { random, resamples, level }) }),
     rows: rows.length,
     effectiveRows: effectiveRows(weights),
     largestWeight: Math.max(...weights),

@@ -69,6 +69,11 @@ export class Belief {
     return { mean, variance: Math.max(0, variance) };
   }
 
+  /** What each summary feature is believed to be worth. */
+  get weights(): number[] {
+    return Array.from(this.#mean);
+  }
+
   /** How much each summary feature, and the text as the last, adds to the mean. */
   parts({ summary, text }: Features): number[] {
     const parts = Array.from(summary, (value, index) => value * (this.#mean[index] ?? 0));

@@ -64,6 +64,12 @@ export interface View {
   };
 }
 
+/** What was said of an outcome before it was learned. */
+export interface Expected {
+  readonly success: Estimate;
+  readonly features: Features;
+}
+
 interface Known {
   readonly belief: Belief;
   readonly tally: Tally;
@@ -117,22 +123,28 @@ export class RouterModel {
     }
   }
 
-  /** Cancelled ones, and failures that are not the agent's, say nothing and are passed over. */
-  learn(row: LearnedRow): void {
+  /**
+   * Learns one outcome, and says what was expected of it before. Cancelled ones, and failures that are not
+   * the agent's, say nothing and are passed over.
+   */
+  learn(row: LearnedRow): Expected | undefined {
     const { facts, vector, near, agent, result, isOwnFault = true, weight = 1 } = row;
-    if (result === 'cancelled' || (result === 'failed' && !isOwnFault)) return;
+    if (result === 'cancelled' || (result === 'failed' && !isOwnFault)) return undefined;
     const known = this.#known(agent);
     const weights = weighNear(near, this.policy);
     const rates = this.#rates(agent, facts.type, near, weights);
     // Rivals are not known here, so what the definition says explains nothing of an outcome.
     const summary = summaryOf(rates, 0, taskSummary(facts));
     const happened = result === 'succeeded' ? 1 : 0;
-    known.belief.learnEvent({ summary, text: vector }, happened, weight);
+    const features: Features = { summary, text: vector };
+    const success = this.success({ belief: known.belief, features, rates });
+    known.belief.learnEvent(features, happened, weight);
     if (happened === 1 && row.ms !== undefined) {
       known.ms.learn(facts, nearLogMs(near, weights.like, agent), row.ms, weight);
     }
     if (row.microUsd !== undefined) known.microUsd.learn(facts, undefined, row.microUsd, weight);
     this.count(agent, facts.type, { tried: weight, succeeded: weight * happened });
+    return { success, features };
   }
 
   /** Best first by score, whatever their propensities. */
