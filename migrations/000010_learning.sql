@@ -60,6 +60,11 @@ create table agent_task_executions (
   -- What was said of it before it began: for calibration, and predicted against actual time.
   predicted_success double precision check (predicted_success between 0 and 1),
   predicted_ms double precision check (predicted_ms >= 0),
+  -- Of its time, the interval that was to hold it with a probability of 90 %.
+  predicted_ms_low double precision check (predicted_ms_low >= 0),
+  predicted_ms_high double precision check (predicted_ms_high >= 0),
+  -- All who could have been chosen.
+  candidates text[],
   -- Who told of it, when no run of this database did.
   reported_by text,
   -- By the key of this installation, where there is one.
@@ -88,7 +93,9 @@ begin
       result text, own_fault boolean, error_code text, wall_ms double precision,
       cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
       cost_micro_usd bigint, partners text[], policy text, propensity double precision,
-      predicted_success double precision, predicted_ms double precision, reported_by text
+      predicted_success double precision, predicted_ms double precision,
+      predicted_ms_low double precision, predicted_ms_high double precision, candidates text[],
+      reported_by text
     )
     where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
   ), texts as (
@@ -103,14 +110,14 @@ begin
       attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
       complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
       cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
-      predicted_success, predicted_ms, reported_by
+      predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
     )
     select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
       t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
       to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
       t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
       t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
-      t.reported_by
+      t.predicted_ms_low, t.predicted_ms_high, t.candidates, t.reported_by
     from told t
     on conflict (attempt_id) do nothing
   )

@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 e6894e75252a4baf96c93e053b2b490f12ff1e4b85101b65f3799f95d2fd1903.
+-- Of sources with SHA-256 de27e0f56d89890cb7c6474a283cef3b248000bd958a7596452dcc96436512b2.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -229,7 +229,9 @@ begin
       result text, own_fault boolean, error_code text, wall_ms double precision,
       cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
       cost_micro_usd bigint, partners text[], policy text, propensity double precision,
-      predicted_success double precision, predicted_ms double precision, reported_by text
+      predicted_success double precision, predicted_ms double precision,
+      predicted_ms_low double precision, predicted_ms_high double precision, candidates text[],
+      reported_by text
     )
     where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
   ), texts as (
@@ -244,14 +246,14 @@ begin
       attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
       complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
       cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
-      predicted_success, predicted_ms, reported_by
+      predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
     )
     select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
       t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
       to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
       t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
       t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
-      t.reported_by
+      t.predicted_ms_low, t.predicted_ms_high, t.candidates, t.reported_by
     from told t
     on conflict (attempt_id) do nothing
   )
@@ -433,6 +435,9 @@ create table agent_task_executions (
   propensity double precision,
   predicted_success double precision,
   predicted_ms double precision,
+  predicted_ms_low double precision,
+  predicted_ms_high double precision,
+  candidates text[],
   reported_by text,
   signature bytea,
   constraint agent_task_executions_pkey PRIMARY KEY (attempt_id),
@@ -444,6 +449,8 @@ create table agent_task_executions (
   constraint agent_task_executions_output_bytes_check CHECK ((output_bytes >= 0)),
   constraint agent_task_executions_peak_memory_bytes_check CHECK ((peak_memory_bytes >= 0)),
   constraint agent_task_executions_predicted_ms_check CHECK ((predicted_ms >= (0)::double precision)),
+  constraint agent_task_executions_predicted_ms_high_check CHECK ((predicted_ms_high >= (0)::double precision)),
+  constraint agent_task_executions_predicted_ms_low_check CHECK ((predicted_ms_low >= (0)::double precision)),
   constraint agent_task_executions_predicted_success_check CHECK (((predicted_success >= (0)::double precision) AND (predicted_success <= (1)::double precision))),
   constraint agent_task_executions_propensity_check CHECK (((propensity > (0)::double precision) AND (propensity <= (1)::double precision))),
   constraint agent_task_executions_result_check CHECK ((result = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text]))),

@@ -20,8 +20,8 @@ const takes = (field: string) => ({
   input: { type: 'object', required: [field], properties: { [field]: { type: 'string' } } },
 });
 const agents: KnownAgents = new Map([
-  ['lint', agent({ ...takes('folder'), category: 'validation', capabilities: ['lint', 'types'] })],
-  ['types', agent({ ...takes('folder'), category: 'validation', capabilities: ['types'] })],
+  ['lint', agent({ ...takes('folder'), category: 'security', capabilities: ['lint', 'types'] })],
+  ['types', agent({ ...takes('folder'), category: 'security', capabilities: ['types'] })],
   ['words', agent(takes('text'))],
   ['deploy', agent({ ...takes('folder'), sideEffects: 'external' })],
   ['mend', agent({ ...takes('folder'), sideEffects: 'workspace' })],
@@ -51,7 +51,7 @@ test.each([
   ],
   [
     'a category and capabilities',
-    `{ route: { category: validation, capabilities: [lint] }, ${folder} }`,
+    `{ route: { category: security, capabilities: [lint] }, ${folder} }`,
     ['lint'],
   ],
   [
@@ -86,8 +86,8 @@ test.each([
   ],
   [
     'a misspelled category',
-    `{ route: { category: validaton }, ${folder} }`,
-    '5:17 the route of task t names the category validaton, which no agent has (did you mean validation?)',
+    `{ route: { category: securty }, ${folder} }`,
+    '5:17 the route of task t names the category securty, which no agent has (did you mean security?)',
   ],
   [
     'a capability that nobody has',
@@ -116,7 +116,7 @@ test.each([
   ],
   [
     'input that nobody takes',
-    '{ route: { category: validation }, input: { files: [] } }',
+    '{ route: { category: security }, input: { files: [] } }',
     /^5:8 no agent can do task t \(words: its category is development; .*; lint: input does not fit: folder is missing/,
   ],
   [
@@ -133,7 +133,7 @@ test.each([
   ],
   [
     'more different agents than there are',
-    `{ mode: consensus, agents: { route: { category: validation }, count: 3 }, ${folder} }`,
+    `{ mode: consensus, agents: { route: { category: security }, count: 3 }, ${folder} }`,
     '5:35 task t asks for 3 different agents, and only 2 could be chosen',
   ],
   [

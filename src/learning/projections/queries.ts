@@ -45,6 +45,9 @@ export interface ExecutionRow {
   readonly tokens: number | null;
   readonly micro_usd: number | null;
   readonly partners: readonly string[] | null;
+  /** Of a routed task: with which probability it was chosen, and among whom. */
+  readonly propensity: number | null;
+  readonly candidates: readonly string[] | null;
   readonly reported_by: string | null;
   /** Reports of the same principal on the same agent before this one, counted up to the limit. */
   readonly reports_before: number;
@@ -71,7 +74,8 @@ export const executionsAfter = (
       (extract(epoch from e.ended_at) * 1000)::float8 as ended_at_ms,
       e.result, e.own_fault, e.error_code,
       coalesce(e.wall_ms, extract(epoch from e.ended_at - e.started_at) * 1000)::float8 as ms,
-      e.tokens::float8 as tokens, e.cost_micro_usd::float8 as micro_usd, e.partners, e.reported_by,
+      e.tokens::float8 as tokens, e.cost_micro_usd::float8 as micro_usd, e.partners,
+      e.propensity, e.candidates, e.reported_by,
       case when e.reported_by is null then 0 else (
         select count(*)::int from (
           select from agent_task_executions o

@@ -108,6 +108,9 @@ function rowOf({ outcome, epoch, reportedBy }: OutcomeToWrite, hash: string, isS
     propensity: decision?.propensity,
     predicted_success: decision?.success.mean,
     predicted_ms: decision?.expected.ms?.mean,
+    predicted_ms_low: decision?.expected.ms?.low,
+    predicted_ms_high: decision?.expected.ms?.high,
+    candidates: decision?.candidates,
     reported_by: reportedBy,
   };
 }
