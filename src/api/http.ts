@@ -55,6 +55,8 @@ export interface HttpParts {
   readonly insiders: Insiders;
   readonly identity: Pick<Identity, 'limits' | 'events' | 'callers'>;
   readonly publicUrl: () => string;
+  /** Whether the question of `fast-access.ts` is answered here. */
+  readonly answersAccess: boolean;
   readonly log: Log;
   /** Whether requests that change something are taken. */
   readonly isReady: () => boolean;
@@ -80,7 +82,8 @@ export function createHttp(parts: HttpParts) {
   app.server.on('checkExpectation', (request, response) => {
     app.server.emit('request', request, response);
   });
-  answerFirst(app.server, createFastAccess({ ...parts, commonHeaders }), (socket, response) => {
+  const fast = parts.answersAccess ? createFastAccess({ ...parts, commonHeaders }) : () => false;
+  answerFirst(app.server, fast, (socket, response) => {
     answering.add(socket);
     response.on('close', () => answering.delete(socket));
   });

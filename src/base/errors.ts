@@ -201,6 +201,8 @@ export const errorCodes = {
     title: 'A task that this one needs failed',
   },
 
+  embedding_invalid: { status: 422, exit: 2, retryable: false, title: 'This is no embedding' },
+
   workspace_elsewhere: {
     status: 503,
     exit: 6,

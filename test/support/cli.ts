@@ -40,6 +40,8 @@ export function cleanEnvironment(
     HOME: home,
     // Shared, since each test would fill one of its own otherwise.
     XDG_CACHE_HOME: join(tmpdir(), 'centuria-test-cache'),
+    // Servers of tests that run beside each other would take the usual one from another.
+    CENTURIA_LEARNING_PORT: '0',
     ...(mark === undefined ? {} : { [markVariable]: mark }),
     ...more,
   };
