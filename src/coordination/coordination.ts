@@ -70,7 +70,12 @@ export {
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';
 export { keepRunTables, startUpkeep, type Upkeep, type UpkeepOptions } from './upkeep.ts';
-export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
+export {
+  loadWorkflows,
+  readWorkflow,
+  workflowFolders,
+  type LoadedWorkflows,
+} from './workflow-files.ts';
 export { workflowFileSchema, type KnownAgents } from './workflow.ts';
 
 export interface CoordinationOptions {

@@ -25,7 +25,7 @@ const agents: KnownAgents = new Map([
   ['words', agent(takes('text'))],
   ['deploy', agent({ ...takes('folder'), sideEffects: 'external' })],
   ['mend', agent({ ...takes('folder'), sideEffects: 'workspace' })],
-  ['rich', agent({ ...takes('folder'), budget: { usd: 5 }, category: 'research' as never })],
+  ['rich', agent({ ...takes('folder'), budget: { usd: 5 }, category: 'data' })],
 ]);
 
 const file = (task: string, head = ''): string =>
@@ -186,8 +186,9 @@ tasks:
   ]);
 });
 
+const plain = (task: string) => parse(file(task)).definition ?? ({} as never);
+
 test('what says nothing new keeps its hash, and only a route asks for a newer worker', () => {
-  const plain = (task: string) => parse(file(task)).definition ?? ({} as never);
   expect(definitionHash(plain(`{ agent: lint, ${folder} }`))).toBe(
     '9c5cc9b1010d073d67ff21058945e63859ef3000a8805a2e42e8a6506217b229',
   );

@@ -203,7 +203,8 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
   const own = task.workspace === undefined ? scope : withRoots(scope, folder);
   const doers =
     task.agent === undefined ? routedCall(check, own, task) : namedCall(check, own, task);
-  const output = union(doers.map((name) => outputOf(check, name)));
+  // Where nobody is known to do it, nothing is known of what it gives.
+  const output = doers.length === 0 ? true : union(doers.map((name) => outputOf(check, name)));
   if (task.workspace !== undefined) {
     const path = places.of(task.id, 'workspace', 'folder');
     const type = templateType(check, scope, task.workspace.folder, path);
