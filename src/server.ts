@@ -3,7 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentFolders, openRegistry, type AgentRegistry } from './agents/agents.ts';
-import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
+import {
+  createPublicAddress,
+  startBridge,
+  startLearningFace,
+  type Bridge,
+  type LearningFace,
+} from './api/api.ts';
 import { createHttpDoor } from './client/client.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
@@ -24,8 +30,8 @@ import { makeHome, migrate, openDatabase, type Database } from './database/datab
 import { createOutbound } from './outbound/outbound.ts';
 import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
-/** What one process can be: the bridge answers HTTP, the worker drives runs. */
-export const roles = ['bridge', 'worker'] as const;
+/** What one process can be: the bridge answers HTTP, learning does so on its own port, the worker drives runs. */
+export const roles = ['bridge', 'learning', 'worker'] as const;
 export type Role = (typeof roles)[number];
 
 export interface ServerOptions {
@@ -47,6 +53,8 @@ export interface ServerOptions {
 export interface RunningServer {
   /** Absent without the bridge. */
   readonly bridgeUrl: string | undefined;
+  /** Absent without the learning API, which is the case too where its usual port is taken. */
+  readonly learningUrl: string | undefined;
   readonly coordination: Coordination;
   readonly agents: AgentRegistry;
   readonly database: Database;
@@ -149,7 +157,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       leaseMs: values.workerLeaseMs,
       concurrency: values.workerConcurrency,
     });
-    if (active.includes('bridge')) {
+    let face: LearningFace | undefined;
+    if (active.includes('bridge') || active.includes('learning')) {
       step('opening identity');
       const publicAddress = createPublicAddress(values.publicUrl);
       const identity = await openIdentity({
@@ -163,50 +172,64 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       closers.push(() => identity.close());
       await giveAgentsPrincipals(identity, agents, log);
-      const schedules = openSchedules({
-        database,
-        coordination: part.runs,
-        mayStart: (id, workflow) => whyNot(identity, id, workflow),
-        mayCall: async (id, agent) =>
-          (await identity.access.check(id, 'agents.execute', agent)).allowed,
-        clock,
-        log,
-      });
-      step('opening the bridge');
-      bridge = await startBridge({
-        coordination: part.runs,
-        workStatus: part.status,
-        breakers,
-        budgets,
-        schedules,
-        conversations: openConversations(database),
-        failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
-        prune: (request) => pruneRuns({ database, clock, log }, request),
+      const shared = {
         agents,
-        database,
-        config,
-        identity,
-        publicAddress,
-        version,
-        log,
+        breakers,
         clock,
+        config,
+        database,
+        identity,
+        log,
+        publicAddress,
         startedAt,
-      });
-      const { close } = bridge;
-      closers.push(() => close(hurry.signal));
-      await schedules.start();
-      closers.push(() => schedules.stop());
+        version,
+      };
+      if (active.includes('bridge')) {
+        const schedules = openSchedules({
+          database,
+          coordination: part.runs,
+          mayStart: (id, workflow) => whyNot(identity, id, workflow),
+          mayCall: async (id, agent) =>
+            (await identity.access.check(id, 'agents.execute', agent)).allowed,
+          clock,
+          log,
+        });
+        step('opening the bridge');
+        bridge = await startBridge({
+          coordination: part.runs,
+          workStatus: part.status,
+          budgets,
+          schedules,
+          conversations: openConversations(database),
+          failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
+          prune: (request) => pruneRuns({ database, clock, log }, request),
+          learningApi: () => face?.state ?? { reason: 'this process was started without it' },
+          ...shared,
+        });
+        const { close } = bridge;
+        closers.push(() => close(hurry.signal));
+        await schedules.start();
+        closers.push(() => schedules.stop());
+      }
+      if (active.includes('learning')) {
+        step('opening the learning API');
+        const started = await startLearningFace(shared);
+        face = started;
+        closers.push(() => started.close(hurry.signal));
+      }
     }
     if (active.includes('worker')) {
       closers.push(() => {
         // The bridge takes nothing new from here on, and closes after the worker: attempts may go over it.
         bridge?.ready(false);
+        face?.ready(false);
         return part.stop(values.shutdownGraceMs, hurry.signal);
       });
       await part.startWorker();
       const upkeep = startUpkeep({ database, clock, log, home, keepDays: values.runKeepDays });
       closers.push(() => upkeep.stop());
     }
+    face?.ready(true);
     if (bridge !== undefined) {
       bridge.ready(true);
       await writeServerFile(home, {
@@ -217,7 +240,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       closers.push(() => rm(join(home, 'server.json'), { force: true }));
     }
-    return running({ bridge, part, agents, database }, (force) => {
+    return running({ bridge, face, part, agents, database }, (force) => {
       if (force) hurry.abort();
       stopped ??= closeAll();
       return stopped;
@@ -231,15 +254,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 function running(
   parts: {
     bridge: Bridge | undefined;
+    face: LearningFace | undefined;
     part: CoordinationPart;
     agents: AgentRegistry;
     database: Database;
   },
   stop: (force: boolean) => Promise<void>,
 ): RunningServer {
-  const { bridge, part, agents, database } = parts;
+  const { bridge, face, part, agents, database } = parts;
   return {
     bridgeUrl: bridge?.url,
+    learningUrl: face !== undefined && 'url' in face.state ? face.state.url : undefined,
     coordination: part.runs,
     agents,
     database,
