@@ -21,8 +21,8 @@ export interface LoggedExecution {
   readonly succeeded: boolean;
   readonly endedAtMs: number;
   readonly propensity: number;
-  /** Of all that could have been chosen, where it is known; without it support is checked by the log as a whole. */
-  readonly logging?: Probabilities;
+  /** Who could have been chosen, where it was kept; without it support is checked by the log as a whole. */
+  readonly candidates?: readonly string[];
   readonly predictedSuccess?: number;
   readonly predictedMs?: number;
   /** Of 90 %, where it was kept. */
@@ -111,7 +111,7 @@ export function evaluateLog(
       agent: row.agent,
       propensity: row.propensity,
       reward: Number(row.succeeded),
-      ...(row.logging === undefined ? {} : { logging: row.logging }),
+      ...(row.candidates === undefined ? {} : { candidates: row.candidates }),
       policy: policy.probabilities(row),
       predicted: completed(predicted[index], policy.probabilities(row)),
     }));

@@ -104,6 +104,9 @@ describe('a log that can not be used is refused by the number of its row', () =>
     expect(changed({ logging })).toThrow(
       'row 3: the policy chooses a, which could not have been chosen',
     );
+    expect(changed({ candidates: ['b'] })).toThrow(
+      'row 3: the policy chooses a, which could not have been chosen',
+    );
     expect(changed({ logging: new Map([['b', 0.4]]) })).toThrow(
       'the logged probability of b is 0.4',
     );

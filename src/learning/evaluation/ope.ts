@@ -30,6 +30,8 @@ export interface LoggedChoice {
   readonly reward: number;
   /** Of all that could have been chosen, where the log says so; then support is checked by row. */
   readonly logging?: Probabilities;
+  /** Who could have been chosen, where the log says that alone. */
+  readonly candidates?: readonly string[];
   /** Predicted reward by agent, of a model that was not fitted on this row. DR needs it. */
   readonly predicted?: ReadonlyMap<string, number>;
 }
@@ -216,10 +218,14 @@ function wrongPolicy(policy: Probabilities): string | undefined {
 }
 
 /** What was never tried says nothing: no weight can make up for it. */
-function withoutSupport({ policy, logging }: OpeRow, seen: Set<string>): string | undefined {
+function withoutSupport(
+  { policy, logging, candidates }: OpeRow,
+  seen: Set<string>,
+): string | undefined {
   for (const [agent, share] of policy) {
     if (share === 0) continue;
-    if (logging !== undefined && !((logging.get(agent) ?? 0) > 0)) {
+    const isOpen = candidates?.includes(agent) ?? true;
+    if (!isOpen || (logging !== undefined && !((logging.get(agent) ?? 0) > 0))) {
       return `the policy chooses ${agent}, which could not have been chosen here`;
     }
     if (!seen.has(agent)) return `the policy chooses ${agent}, which the log never tried`;

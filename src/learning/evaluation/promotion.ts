@@ -1,5 +1,6 @@
 /** Whether a candidate policy takes the incumbent's place: only when the log shows that it is better. */
-import type { Estimate, PolicyView } from '../learning.ts';
+import type { Estimate } from '../types.ts';
+import type { PolicyView } from '../views.ts';
 import {
   differenceOf,
   valuePolicy,

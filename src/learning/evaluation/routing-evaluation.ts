@@ -3,7 +3,7 @@
  * Learners are fitted on one half of the questions and measured on the other one, which never moves.
  */
 import { AppError } from '../../base/base.ts';
-import type { Embedder } from '../learning.ts';
+import type { Embedder } from '../types.ts';
 import { measureBandit, type BanditFigures } from './routing-bandit.ts';
 import { measureCalibration, type CalibrationFigures } from './routing-calibration.ts';
 import {

@@ -1,6 +1,6 @@
 /** The two halves of the questions, with their vectors: what every part of the measurement works on. */
 import { AppError } from '../../base/base.ts';
-import type { Embedder } from '../learning.ts';
+import type { Embedder } from '../types.ts';
 import { isHeldOut, type RoutingData } from './routing-data.ts';
 import type { RoutingExample } from './routing-learners.ts';
 import { mean } from './statistics.ts';
