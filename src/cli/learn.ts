@@ -6,6 +6,7 @@ import type { CliContext } from './context.ts';
 import { renderFacts } from './facts.ts';
 import { Exit } from './failure.ts';
 import { addExamples } from './flags.ts';
+import { registerEvaluate } from './learn-evaluate.ts';
 import { registerRecommend } from './learn-recommend.ts';
 import { registerStats } from './learn-stats.ts';
 import { formatDuration, note, plural, printDocument } from './output.ts';
@@ -27,6 +28,7 @@ export function registerLearn(program: Command, context: CliContext): void {
   registerStatus(group, context);
   registerMode(group, context);
   registerRetrain(group, context);
+  registerEvaluate(group, context);
 }
 
 function registerFeedback(group: Command, context: CliContext): void {

@@ -17,6 +17,13 @@ import type {
 
 export type * from './types.ts';
 export type * from './views.ts';
+export { createOfflineEmbedder } from './embedding/offline.ts';
+export {
+  evaluateFile,
+  type EvaluatedFile,
+  type EvaluateFileOptions,
+} from './evaluation/evaluate-file.ts';
+export type { RoutingEvaluation } from './evaluation/routing-evaluation.ts';
 export { embeddingLength, routeModes, taskTextLength } from './types.ts';
 export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
