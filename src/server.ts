@@ -3,7 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentFolders, openRegistry, type AgentRegistry } from './agents/agents.ts';
-import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
+import {
+  createPublicAddress,
+  startBridge,
+  startLearningFace,
+  type Bridge,
+  type LearningFace,
+} from './api/api.ts';
 import { createHttpDoor } from './client/client.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
 import {
@@ -22,10 +28,14 @@ import {
 import { openWorkspaces } from './workspaces/workspaces.ts';
 import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
 import { createOutbound } from './outbound/outbound.ts';
+import { createEmbedder, openLearning } from './learning/learning.ts';
 import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
-/** What one process can be: the bridge answers HTTP, the worker drives runs. */
-export const roles = ['bridge', 'worker'] as const;
+/**
+ * What one process can be: the bridge answers HTTP, the worker drives runs, learning adds outcomes up and
+ * answers on a port of its own.
+ */
+export const roles = ['bridge', 'worker', 'learning'] as const;
 export type Role = (typeof roles)[number];
 
 export interface ServerOptions {
@@ -127,11 +137,23 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       watch: true,
     });
     closers.push(() => agents.close());
+    step('opening learning');
+    const learning = await openLearning({
+      database,
+      clock,
+      log,
+      embedder: await createEmbedder({ settings: values, env: process.env, outbound, clock }),
+      isKnown: (name) => agents.get(name) !== undefined,
+      learns: active.includes('learning'),
+      keepDays: values.learningKeepDays,
+    });
+    closers.push(() => learning.close());
     const breakers = await openBreakers({ database, clock, log });
     closers.push(() => breakers.close());
     const budgets = openBudgets({ database, clock, log });
     closers.push(() => budgets.close());
     let bridge: Bridge | undefined;
+    let face: LearningFace | undefined;
     const ownerToken = await readToken(home, log);
     const part = await openCoordination({
       doors: [
@@ -139,6 +161,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       ],
       limits: { breakers, budgets },
       workspaces: openWorkspaces({ home, log, clock }),
+      router: learning,
       database,
       registry: agents,
       workflowFolders: workflowFolders(config, root),
@@ -149,7 +172,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       leaseMs: values.workerLeaseMs,
       concurrency: values.workerConcurrency,
     });
-    if (active.includes('bridge')) {
+    if (active.includes('bridge') || active.includes('learning')) {
       step('opening identity');
       const publicAddress = createPublicAddress(values.publicUrl);
       const identity = await openIdentity({
@@ -163,39 +186,52 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       closers.push(() => identity.close());
       await giveAgentsPrincipals(identity, agents, log);
-      const schedules = openSchedules({
-        database,
-        coordination: part.runs,
-        mayStart: (id, workflow) => whyNot(identity, id, workflow),
-        mayCall: async (id, agent) =>
-          (await identity.access.check(id, 'agents.execute', agent)).allowed,
-        clock,
-        log,
-      });
-      step('opening the bridge');
-      bridge = await startBridge({
-        coordination: part.runs,
-        workStatus: part.status,
+      const shared = {
         breakers,
-        budgets,
-        schedules,
-        conversations: openConversations(database),
-        failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
-        prune: (request) => pruneRuns({ database, clock, log }, request),
         agents,
         database,
         config,
         identity,
+        learning,
         publicAddress,
         version,
         log,
         clock,
         startedAt,
-      });
-      const { close } = bridge;
-      closers.push(() => close(hurry.signal));
-      await schedules.start();
-      closers.push(() => schedules.stop());
+      };
+      if (active.includes('learning')) {
+        step('opening the learning API');
+        const opened = await startLearningFace(shared);
+        face = opened;
+        closers.push(() => opened.close(hurry.signal));
+      }
+      if (active.includes('bridge')) {
+        const schedules = openSchedules({
+          database,
+          coordination: part.runs,
+          mayStart: (id, workflow) => whyNot(identity, id, workflow),
+          mayCall: async (id, agent) =>
+            (await identity.access.check(id, 'agents.execute', agent)).allowed,
+          clock,
+          log,
+        });
+        step('opening the bridge');
+        bridge = await startBridge({
+          ...shared,
+          coordination: part.runs,
+          workStatus: part.status,
+          budgets,
+          schedules,
+          conversations: openConversations(database),
+          failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
+          prune: (request) => pruneRuns({ database, clock, log }, request),
+          learningApi: () => face?.state ?? { reason: 'this process does not have that role' },
+        });
+        const { close } = bridge;
+        closers.push(() => close(hurry.signal));
+        await schedules.start();
+        closers.push(() => schedules.stop());
+      }
     }
     if (active.includes('worker')) {
       closers.push(() => {
@@ -207,6 +243,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       const upkeep = startUpkeep({ database, clock, log, home, keepDays: values.runKeepDays });
       closers.push(() => upkeep.stop());
     }
+    face?.ready(true);
     if (bridge !== undefined) {
       bridge.ready(true);
       await writeServerFile(home, {

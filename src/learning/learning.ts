@@ -17,6 +17,8 @@ import type {
 
 export type * from './types.ts';
 export type * from './views.ts';
+export { createEmbedder } from './embedding/embedding.ts';
+export { openLearning, type LearningOptions } from './open.ts';
 export { embeddingLength, routeModes, taskTextLength } from './types.ts';
 export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
