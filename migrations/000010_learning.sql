@@ -38,7 +38,8 @@ create table agent_task_executions (
   agent text not null,
   definition_hash text,
   task_type text not null,
-  task_hash bytea not null references task_texts,
+  -- No foreign key: checking one locked the row of the text for each of its attempts.
+  task_hash bytea not null,
   complexity real check (complexity between 0 and 1),
   input_bytes bigint check (input_bytes >= 0),
   context json,
@@ -59,6 +60,11 @@ create table agent_task_executions (
   -- What was said of it before it began: for calibration, and predicted against actual time.
   predicted_success double precision check (predicted_success between 0 and 1),
   predicted_ms double precision check (predicted_ms >= 0),
+  -- Of its time, the interval that was to hold it with a probability of 90 %.
+  predicted_ms_low double precision check (predicted_ms_low >= 0),
+  predicted_ms_high double precision check (predicted_ms_high >= 0),
+  -- All who could have been chosen.
+  candidates text[],
   -- Who told of it, when no run of this database did.
   reported_by text,
   -- By the key of this installation, where there is one.
@@ -68,6 +74,59 @@ create index agent_task_executions_in_order on agent_task_executions (tx, attemp
 create index agent_task_executions_by_agent on agent_task_executions (agent, ended_at);
 create index agent_task_executions_by_task on agent_task_executions (task_hash);
 create index agent_task_executions_by_run on agent_task_executions (run_id) where run_id is not null;
+create index agent_task_executions_reported on agent_task_executions (reported_by, agent, tx, attempt_id)
+  where reported_by is not null;
+
+-- Writes outcomes, each once, and the texts that they bring. `held`: "run epoch" of the runs whose
+-- outcomes may be written; null: all. Gives back the hashes of texts that are neither brought nor there.
+-- PL/pgSQL, which keeps its plan: a function in SQL is planned anew in every statement that calls it.
+create function record_outcomes(outcomes json, held text[]) returns text[]
+language plpgsql as $$
+declare
+  missing text[];
+begin
+  with told as materialized (
+    select o.* from json_to_recordset(outcomes) as o (
+      attempt_id uuid, run_id uuid, epoch bigint, task text, workflow text, mode text, agent text,
+      definition_hash text, task_type text, task_hash text, description text, complexity real,
+      input_bytes bigint, context json, started_ms double precision, ended_ms double precision,
+      result text, own_fault boolean, error_code text, wall_ms double precision,
+      cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
+      cost_micro_usd bigint, partners text[], policy text, propensity double precision,
+      predicted_success double precision, predicted_ms double precision,
+      predicted_ms_low double precision, predicted_ms_high double precision, candidates text[],
+      reported_by text
+    )
+    where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
+  ), texts as (
+    insert into task_texts (task_hash, task_type, description)
+    select distinct on (t.task_hash) decode(t.task_hash, 'hex'), t.task_type, t.description
+    from told t where t.description is not null
+    -- In the order of their keys, so that two such statements never wait for each other.
+    order by t.task_hash
+    on conflict (task_hash) do nothing
+  ), written as (
+    insert into agent_task_executions (
+      attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
+      complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
+      cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
+      predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
+    )
+    select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
+      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
+      to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
+      t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
+      t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
+      t.predicted_ms_low, t.predicted_ms_high, t.candidates, t.reported_by
+    from told t
+    on conflict (attempt_id) do nothing
+  )
+  select array_agg(distinct t.task_hash) into missing from told t
+  where t.description is null
+    and not exists (select from task_texts k where k.task_hash = decode(t.task_hash, 'hex'));
+  return missing;
+end
+$$;
 
 -- What people and agents think of a result, 1 to 10: one word each, the last one counts.
 create table agent_feedback (

@@ -53,6 +53,8 @@ export async function startCenturia(options: BridgeOptions): Promise<BridgeServe
       'up',
       '--only',
       'bridge',
+      '--learning-port',
+      '0',
       '--bridge-port',
       '0',
     ],

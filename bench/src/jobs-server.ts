@@ -39,6 +39,7 @@ export async function withJobServer<T>(work: (server: JobServer) => Promise<T>):
   const flags = {
     home,
     bridgePort: 0,
+    learningPort: 0,
     agentFolders: [join(jobsFolder, 'agents')],
     workflowFolders: [join(jobsFolder, 'workflows')],
   };

@@ -80,7 +80,16 @@ export async function measure({ repeats, progress }: MeasureOptions): Promise<Me
 /** From the start of the process until `/health` answers 200. */
 async function startCenturia(home: string): Promise<Start> {
   const begun = performance.now();
-  const child = start([join(root, 'bin/centuria.mjs'), '--home', home, 'up', '--bridge-port', '0']);
+  const child = start([
+    join(root, 'bin/centuria.mjs'),
+    '--home',
+    home,
+    'up',
+    '--bridge-port',
+    '0',
+    '--learning-port',
+    '0',
+  ]);
   try {
     const until = begun + startLimitMs;
     const url = await child.until(() => bridgeUrl(home), until);

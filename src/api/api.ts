@@ -1,6 +1,5 @@
 /** The bridge: Centuria over HTTP. Each route is one operation of a part; nothing is decided here. */
-import { isIP, type AddressInfo } from 'node:net';
-import { AppError, toAppError, type Clock, type Log } from '../base/base.ts';
+import type { AddressInfo } from 'node:net';
 import { a2aRoutes } from './a2a-routes.ts';
 import { agentRoutes } from './agent-routes.ts';
 import { agentToolRoutes } from './agent-tool-routes.ts';
@@ -19,10 +18,11 @@ import { createInsiders, type Insiders } from './insiders.ts';
 import { bridgeOffer } from './mcp-bridge-offer.ts';
 import { collectOperations } from './mcp-operations.ts';
 import { mcpRoutes } from './mcp-routes.ts';
+import { learningRoutes } from './learning-routes.ts';
 import { limitRoutes } from './limit-routes.ts';
+import { closeWithin, listen } from './listening.ts';
 import { pageRoutes } from './page.ts';
 import { createPlaces } from './places.ts';
-import { portHolder } from './port-holder.ts';
 import { principalRoutes } from './principal-routes.ts';
 import { roleRoutes } from './role-routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -35,6 +35,7 @@ import { systemRoutes } from './system-routes.ts';
 import type { BridgeParts, RouteParts } from './parts.ts';
 
 export type { BridgeParts } from './parts.ts';
+export { startLearningFace, type LearningFace, type LearningFaceOptions } from './learning-face.ts';
 export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './agent-tool-schemas.ts';
@@ -42,6 +43,7 @@ export type * from './attempt-schemas.ts';
 export type * from './identity-requests.ts';
 export type * from './identity-schemas.ts';
 export type * from './run-event-schemas.ts';
+export type * from './learning-schemas.ts';
 export type * from './limit-schemas.ts';
 export type * from './failure-schemas.ts';
 export type * from './run-schemas.ts';
@@ -95,6 +97,7 @@ export async function startBridge(
     insiders,
     identity: options.identity,
     publicUrl: options.publicAddress.url,
+    answersAccess: true,
     log,
     isReady: () => state.ready && !closing.signal.aborted,
   });
@@ -109,7 +112,7 @@ export async function startBridge(
     invocations: createPlaces('calls of agents', mostInvocations),
   };
   await addRoutes(app, routeParts, insiders, offerOf);
-  await listen(app, host, bridgePort);
+  await listen(app, { host, port: bridgePort, setting: 'bridgePort' });
   state.port = (app.server.address() as AddressInfo).port;
   options.publicAddress.listensOn(origin());
   log.info({ url: origin() }, 'bridge listens');
@@ -123,7 +126,12 @@ export async function startBridge(
       state.ready = isReady;
     },
     close(hurry) {
-      closed ??= closeWithin(app, closing, config.values.shutdownGraceMs, hurry, clock, log);
+      closed ??= closeWithin(app, closing, {
+        graceMs: config.values.shutdownGraceMs,
+        hurry,
+        clock,
+        log,
+      });
       return closed;
     },
   };
@@ -139,6 +147,7 @@ export async function openapiDocument(version: string): Promise<object> {
     insiders,
     identity: parts.identity,
     publicUrl: parts.publicAddress.url,
+    answersAccess: true,
     log: parts.log,
     isReady: () => false,
   });
@@ -163,6 +172,7 @@ async function addRoutes(
   attemptRoutes(app, parts);
   runRoutes(app, parts);
   limitRoutes(app, parts);
+  learningRoutes(app, parts);
   failureRoutes(app, parts);
   scheduleRoutes(app, parts);
   signInRoutes(app, parts);
@@ -189,65 +199,4 @@ async function addRoutes(
     async () => app.swagger(),
   );
   await app.ready();
-}
-
-async function listen(app: Http, host: string, port: number): Promise<void> {
-  try {
-    await app.listen({ host, port });
-  } catch (thrown) {
-    await app.close();
-    throw await listenError(thrown, host, port);
-  }
-}
-
-async function listenError(thrown: unknown, host: string, port: number): Promise<AppError> {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  if (code === 'EADDRINUSE') {
-    const holder = await portHolder(port);
-    const by = holder === undefined ? '' : ` by ${holder.command} (process ${holder.pid})`;
-    return new AppError('port_in_use', `port ${port} is taken${by}`, {
-      cause: thrown,
-      details: { port, ...(holder === undefined ? {} : { ...holder }) },
-      remedy: 'Stop that process, or choose another port with --bridge-port; 0 takes a free one.',
-    });
-  }
-  if (code === 'EACCES') {
-    return new AppError('denied', `port ${port} needs rights that this process has not`, {
-      cause: thrown,
-      remedy: 'Choose a port from 1024 on with --bridge-port.',
-    });
-  }
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    const kind = isIP(host) === 0 ? 'name' : 'address';
-    return new AppError('config_invalid', `bridgeHost ${host} is no ${kind} of this machine`, {
-      cause: thrown,
-      remedy: 'Use 127.0.0.1, or 0.0.0.0 to listen on every address.',
-    });
-  }
-  return toAppError(thrown);
-}
-
-async function closeWithin(
-  app: Http,
-  closing: AbortController,
-  graceMs: number,
-  hurry: AbortSignal | undefined,
-  clock: Clock,
-  log: Log,
-): Promise<void> {
-  closing.abort(new AppError('unavailable', 'the server closes'));
-  const finished = new AbortController();
-  let isFinished = false;
-  const closed = app.close().finally(() => {
-    isFinished = true;
-    finished.abort();
-  });
-  const enough = hurry === undefined ? finished.signal : AbortSignal.any([finished.signal, hurry]);
-  // It rejects when everything has finished or somebody hurries: both end the wait.
-  await clock.sleep(graceMs, enough).catch(() => undefined);
-  if (!isFinished) {
-    log.warn({ graceMs }, 'requests did not finish in time and are cut');
-    app.server.closeAllConnections();
-  }
-  await closed;
 }

@@ -12,7 +12,7 @@ import {
   type Health,
 } from './schemas.ts';
 
-const learningReason = 'this version has no learning service';
+const noLearningApi = { reason: 'this process serves no learning API' };
 
 /** The three addresses that clients of earlier bridges know: /health, /agents and /status. */
 export function bridgeRoutes(app: Http, parts: RouteParts): void {
@@ -77,15 +77,16 @@ export function bridgeRoutes(app: Http, parts: RouteParts): void {
       const agentsDir = folders.length > 0 && readable.every(Boolean);
       const configDir = await isReadableFolder(config.home);
       const postgres = await checkDatabase();
+      const learningApi = parts.learningApi?.() ?? noLearningApi;
       const unreadable = folders.filter((_folder, index) => readable[index] === false);
       return {
         bridge: isReady() ? 'ok' : 'starting',
-        learning_api: 'unavailable',
+        learning_api: 'url' in learningApi ? 'ok' : 'unavailable',
         postgres: postgres.status,
         agents_dir: agentsDir,
         config_dir: configDir,
         reasons: {
-          learning_api: learningReason,
+          ...('url' in learningApi ? {} : { learning_api: learningApi.reason }),
           ...(postgres.reason === undefined ? {} : { postgres: postgres.reason }),
           ...(agentsDir
             ? {}

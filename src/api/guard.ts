@@ -44,13 +44,16 @@ export interface GuardOptions {
   readonly host: string;
   /** Known once the server listens. */
   readonly port: () => number;
-  /** Where people reach the server. */
+  /** Where people reach the server: what tokens for one resource are for. */
   readonly publicUrl: () => string;
+  /** Where this door of it is, when that is not the public address: what requests and their proofs are for. */
+  readonly origin?: () => string;
   readonly clock: Clock;
 }
 
 /** From HTTP to the question of identity: who asks? */
-export function createGuard({ identity, host, port, publicUrl, clock }: GuardOptions): Guard {
+export function createGuard(options: GuardOptions): Guard {
+  const { identity, host, port, publicUrl, origin = publicUrl, clock } = options;
   const codes = new ExpiringCodes(loginCodeMs, mostLoginCodes, clock);
   // Browsers keep one cookie jar for all ports of a host, so the port is part of the name.
   const cookieName = () => `centuria_session_${port()}`;
@@ -59,8 +62,9 @@ export function createGuard({ identity, host, port, publicUrl, clock }: GuardOpt
     checkHost({ headers }) {
       const name = hostName(headers.host ?? '');
       if (name !== undefined && isOurs(name, host)) return;
-      const own = publicUrl();
-      if (name !== undefined && name === new URL(own).hostname) return;
+      const own = origin();
+      const isKnown = [own, publicUrl()].some((url) => name === new URL(url).hostname);
+      if (name !== undefined && isKnown) return;
       throw new AppError(
         'misdirected',
         `this server does not answer for Host ${name ?? '(none)'}`,
@@ -68,14 +72,14 @@ export function createGuard({ identity, host, port, publicUrl, clock }: GuardOpt
       );
     },
 
-    checkPage({ headers: { origin, host: named = '' } }) {
-      if (origin === undefined || origin === `http://${named}`) return;
-      if (origin === new URL(publicUrl()).origin) return;
+    checkPage({ headers: { origin: from, host: named = '' } }) {
+      if (from === undefined || from === `http://${named}`) return;
+      if (from === new URL(origin()).origin) return;
       throw new AppError('denied', 'the request comes from another page');
     },
 
     whoAsks(asked) {
-      const credential = credentialOf(asked, cookieName(), publicUrl);
+      const credential = credentialOf(asked, cookieName(), origin);
       const caller = identity.callers.whoIs(credential, originOf(asked));
       if (caller instanceof Promise) return caller.then((known) => within(known, asked, publicUrl));
       return caller.audience === undefined ? caller : within(caller, asked, publicUrl);

@@ -23,6 +23,7 @@ export async function registerOpenapi(app: Http, version: string): Promise<void>
         { name: 'schedules', description: 'Runs that start by themselves' },
         { name: 'workflows', description: 'What can be run' },
         { name: 'agents', description: 'Who does the work' },
+        { name: 'learning', description: 'What came of it, and who should do what comes next' },
         { name: 'sign in', description: 'The ways in' },
         { name: 'me', description: 'The caller about himself' },
         { name: 'principals', description: 'Users and agents, and what they sign in with' },

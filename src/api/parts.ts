@@ -13,6 +13,7 @@ import type {
 } from '../coordination/coordination.ts';
 import type { Database } from '../database/database.ts';
 import type { Identity } from '../identity/identity.ts';
+import type { Learning } from '../learning/learning.ts';
 import type { EventStreams } from './event-stream.ts';
 import type { Guard } from './guard.ts';
 import type { Places } from './places.ts';
@@ -29,6 +30,10 @@ export interface BridgeParts {
   readonly budgets: Budgets;
   readonly schedules: Schedules;
   readonly failures: DeadLetters;
+  /** Absent where this process keeps no record of outcomes. */
+  readonly learning?: Learning;
+  /** Where the learning API of this process is, or why it has none; known once the server has started. */
+  readonly learningApi?: () => { readonly url: string } | { readonly reason: string };
   /** Forgets old runs. */
   readonly prune: (request: PruneRequest) => Promise<PruneReport>;
   readonly agents: AgentRegistry;

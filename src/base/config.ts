@@ -62,6 +62,13 @@ export const settings = {
     description: 'Port of the bridge; 0 takes a free one.',
     default: 8081,
   }),
+  learningPort: setting({
+    schema: port,
+    env: 'CENTURIA_LEARNING_PORT',
+    description:
+      'Port of the learning API. 0: a free one. Where it is not set and the port is taken, Centuria starts without this API.',
+    default: 8080,
+  }),
   agentFolders: setting({
     schema: folders,
     env: 'CENTURIA_AGENT_FOLDERS',
@@ -207,6 +214,13 @@ export const settings = {
     description:
       'Runs that ended and began longer ago than that, days, are forgotten by whole months. 0: kept for ever.',
     default: 0,
+  }),
+  learningKeepDays: setting({
+    schema: Type.Integer({ minimum: 0, maximum: 36_500 }),
+    env: 'CENTURIA_LEARNING_KEEP_DAYS',
+    description:
+      'Outcomes that are older, days, are forgotten, and the words of tasks that only they had. 0: kept for ever.',
+    default: 365,
   }),
   workerConcurrency: setting({
     schema: Type.Integer({ minimum: 0, maximum: 10_000 }),

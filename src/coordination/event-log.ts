@@ -7,6 +7,7 @@ import {
   type Log,
 } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import { outcomeRows, StoredTexts, type Outcome } from '../learning/learning.ts';
 import { GroupCommit } from './group-commit.ts';
 import { appendEvents, maxEventsInRow, type AppendColumns } from './queries.ts';
 import type { EventBody } from './events.ts';
@@ -37,6 +38,8 @@ export interface Append {
   readonly row?: RowChange;
   /** Requests that these events answer. */
   readonly signalIds?: readonly string[];
+  /** What came of the attempts that end with these events. */
+  readonly outcomes?: readonly Outcome[];
 }
 
 /** `fenced`: another worker holds the run. `at`: when the row was changed, by the database's clock; null when it was not. */
@@ -61,9 +64,11 @@ export class EventLog {
   readonly #options: EventLogOptions;
   readonly #commits: GroupCommit<Append, Appended>;
   readonly #closing = new AbortController();
+  readonly #texts: StoredTexts;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
+    this.#texts = new StoredTexts(options.clock);
     this.#commits = new GroupCommit({
       name: 'the queue of events to be written',
       capacity: 100_000,
@@ -92,11 +97,14 @@ export class EventLog {
 
   async #commit(batch: readonly Append[]): Promise<readonly (Appended | Error)[]> {
     const { database, clock, log, random, worker } = this.#options;
-    const columns = columnsOf(worker, batch);
+    const { rows: outcomes, sent } = this.#outcomes(batch);
+    const columns = columnsOf(worker, batch, outcomes);
     for (let attempt = 1; ; attempt += 1) {
       try {
         const rows = await database.query(appendEvents(columns));
         const held = new Map(rows.map((row) => [`${row.run_id} ${row.epoch}`, row]));
+        if (held.size === batch.length) this.#texts.add(sent);
+        this.#texts.forget(rows[0]?.missing ?? []);
         return batch.map((append) =>
           outcomeOf(append, held.get(`${append.runId} ${append.epoch}`), attempt > 1),
         );
@@ -116,11 +124,30 @@ export class EventLog {
           await clock.sleep(pauseMs, this.#closing.signal);
           continue;
         }
-        if (batch.length === 1 || error.retryable) throw error;
+        if (error.retryable) throw error;
+        const [only] = batch;
+        if (batch.length === 1 && only !== undefined) return this.#withoutOutcomes(only, error);
         // One run's events may be what the database refuses: the others must not suffer for it.
         return this.#isolate(batch);
       }
     }
+  }
+
+  #outcomes(batch: readonly Append[]): ReturnType<typeof outcomeRows> {
+    const outcomes = batch.flatMap(({ epoch, outcomes: own = [] }) =>
+      own.map((outcome) => ({ outcome, epoch })),
+    );
+    return outcomeRows(outcomes, this.#texts);
+  }
+
+  /** What learning would like to know must not end a run: without it, its events may be fine. */
+  async #withoutOutcomes(append: Append, error: AppError): Promise<readonly (Appended | Error)[]> {
+    const { outcomes, ...events } = append;
+    if (outcomes === undefined) throw error;
+    const results = await this.#commit([events]);
+    const attempts = outcomes.map(({ attemptId }) => attemptId);
+    this.#options.log.error({ error, attempts }, 'what came of attempts was not recorded');
+    return results;
   }
 
   async #isolate(batch: readonly Append[]): Promise<readonly (Appended | Error)[]> {
@@ -150,7 +177,11 @@ function outcomeOf(
   );
 }
 
-function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
+function columnsOf(
+  worker: string,
+  batch: readonly Append[],
+  outcomes: string | null,
+): AppendColumns {
   const rows = batch.flatMap(rowsOf);
   const signals = batch.flatMap(({ runId, signalIds = [] }) =>
     signalIds.map((id) => ({ runId, id })),
@@ -167,6 +198,7 @@ function columnsOf(worker: string, batch: readonly Append[]): AppendColumns {
     bodies: rows.map(({ bodies }) => JSON.stringify(bodies)).join('\n'),
     signalRunIds: signals.map(({ runId }) => runId),
     signalIds: signals.map(({ id }) => id),
+    outcomes,
   };
 }
 

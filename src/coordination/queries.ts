@@ -103,19 +103,31 @@ export interface AppendColumns {
   readonly bodies: string;
   readonly signalRunIds: readonly string[];
   readonly signalIds: readonly string[];
+  /** Of the attempts that ended, as JSON; null: of none. */
+  readonly outcomes: string | null;
+}
+
+/** What became of one run's events. */
+export interface AppendedRow {
+  readonly run_id: string;
+  readonly epoch: bigint;
+  readonly appended: number;
+  /** When the run's row was changed; null when it was not. */
+  readonly at: Date | null;
+  /** Hashes of texts that the outcomes of the whole statement lack, the same in each row. */
+  readonly missing: readonly string[] | null;
 }
 
 /**
  * Appends events of many runs, checks in the same statement that the worker still holds each of
- * them, projects their status, and deletes the requests that the events answer. A run that does not
+ * them, projects their status, deletes the requests that the events answer, and writes what came of
+ * the attempts that they end. A run that does not
  * come back with its epoch was lost, and nothing of that lease was written: a batch may hold one run under
  * two epochs, when its worker lost it and took it again. Rows are locked in id order,
  * so two such statements never deadlock. The lateral look-up keeps each lock an index scan: as a plain
  * join it became a scan of all runs, 12 ms a statement instead of 2.
  */
-export const appendEvents = (
-  columns: AppendColumns,
-): Sql<{ run_id: string; epoch: bigint; appended: number; at: Date | null }> =>
+export const appendEvents = (columns: AppendColumns): Sql<AppendedRow> =>
   sql`
     with head as (
       select * from unnest(
@@ -165,9 +177,15 @@ export const appendEvents = (
       using unnest(${columns.signalRunIds}::uuid[], ${columns.signalIds}::uuid[]) as c (run_id, signal_id)
       join held using (run_id)
       where s.run_id = c.run_id and s.signal_id = c.signal_id
+    ), learned as materialized (
+      select case when o.rows is not null then
+        record_outcomes(o.rows, (select array_agg(run_id || ' ' || epoch) from held))
+      end as missing
+      from (select ${columns.outcomes}::json as rows) o
     )
     select held.run_id, held.epoch, coalesce(sum(appended.events), 0)::integer as appended,
-      case when bool_or(h.change is not null) then now() end as at
+      case when bool_or(h.change is not null) then now() end as at,
+      (select missing from learned) as missing
     from held join head h using (run_id, epoch) left join appended using (run_id)
     group by held.run_id, held.epoch`;
 

@@ -1,10 +1,13 @@
 import { AppError, expand, newId } from '../base/base.ts';
 import { runAttempt } from './attempt.ts';
+import { Alarm } from './alarm.ts';
+import { Choices } from './choices.ts';
 import { decide } from './decide.ts';
 import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
 import type { Append } from './event-log.ts';
 import type { EventBody } from './events.ts';
+import { RunOutcomes } from './outcomes.ts';
 import { never, type ClaimedRow, type SignalRow } from './queries.ts';
 import { templateOf } from './shape.ts';
 import { budgetOf } from './run-budget.ts';
@@ -55,6 +58,8 @@ export class RunDriver {
   readonly #claimedMonotonicMs: number;
   readonly #state: RunState;
   readonly #expressions: Expressions;
+  readonly #choices: Choices;
+  readonly #outcomes: RunOutcomes;
   readonly #attempts = new Map<string, Attempt>();
   readonly #signalIds = new Set<string>();
   readonly #lastProgressMs = new Map<string, number>();
@@ -64,8 +69,7 @@ export class RunDriver {
   /** Who waits for what is told to be durable, by turn. */
   #told: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #countsAtMs = 0;
-  #wake: (() => void) | undefined;
-  #awake = false;
+  readonly #alarm: Alarm;
   #letGo: 'no' | 'when-idle' | 'now' = 'no';
   /** Nothing fits into the budget: only an answer helps. */
   #isBroke = false;
@@ -76,14 +80,17 @@ export class RunDriver {
   constructor(context: DriverContext, claimed: ClaimedRun) {
     this.runId = claimed.row.run_id;
     this.#context = context;
+    this.#alarm = new Alarm(context.clock);
     this.#definition = claimed.definition;
     this.#epoch = claimed.row.epoch;
     this.#row = claimed.row;
     this.#agents = claimed.agents;
     this.#claimedMonotonicMs = claimed.claimedMonotonicMs;
     this.#state = newRunState(claimed.definition);
+    this.#choices = new Choices(context, this.#state);
     const { home } = context;
     const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
+    this.#outcomes = new RunOutcomes({ ...source, clock: context.clock });
     this.#expressions = {
       of: (value, path) => expand(value, scopeOf(source, path)),
       outputOf: (value, group) => expand(value, outputScope(source, group)),
@@ -108,14 +115,14 @@ export class RunDriver {
       if (now) this.#record(body);
       else this.#tell(body);
     }
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Gives the run back: when its attempts have ended, or at once by stopping them. */
   letGo(when: 'when-idle' | 'now'): void {
     this.#letGo = when;
     if (when === 'now') this.#stopAttempts(new AppError('cancelled', stopping));
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** The run was taken under another epoch: stops what is under way here and writes nothing more. */
@@ -124,7 +131,7 @@ export class RunDriver {
     this.#stopAttempts(
       new AppError('fenced', `run ${this.runId} was taken over by another worker`),
     );
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Drives the run until it has ended, was given back, or was lost. */
@@ -138,7 +145,7 @@ export class RunDriver {
         const release = this.#releaseFor(decision, starting.length);
         if (release !== undefined) this.#record(release);
         if ((await this.#write(release, starting.length)) === 'fenced') return 'fenced';
-        if (this.#isOver()) return 'ended';
+        if (isOver(this.#state)) return 'ended';
         if (release !== undefined) return release.reason === stopping ? 'released' : 'parked';
         if (runEnded(this.#state.status)) {
           if ((await this.#undo()) === 'fenced') return 'fenced';
@@ -147,7 +154,8 @@ export class RunDriver {
         // Only what is durable is acted on.
         this.#stop(decision.stop);
         for (const start of starting) this.#start(start);
-        await this.#sleepUntil(Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs));
+        const wakeAtMs = Math.min(decision.dueAtMs ?? Infinity, decision.limitAtMs);
+        await this.#alarm.sleep(wakeAtMs - this.#now());
       }
     } finally {
       this.#isFenced = true;
@@ -160,7 +168,7 @@ export class RunDriver {
 
   /** First facts of this lease: whose it is, and which attempts died with the worker before. */
   #open(takeover: boolean): void {
-    if (this.#isOver()) {
+    if (isOver(this.#state)) {
       throw new AppError(
         'run_corrupt',
         `run ${this.runId} is open but its events say ${this.#state.status}`,
@@ -178,7 +186,7 @@ export class RunDriver {
 
   #tell(body: EventBody): void {
     this.#inbox.push(body);
-    this.#rouse();
+    this.#alarm.rouse();
   }
 
   /** Tells a fact and waits until it is durable. Rejects when it never will be. */
@@ -191,20 +199,17 @@ export class RunDriver {
     });
   }
 
-  #rouse(): void {
-    this.#awake = true;
-    this.#wake?.();
-  }
-
   #record(body: EventBody): void {
     const event = { seq: this.#state.lastSeq + 1, body };
-    applyEvent(this.#state, event, this.#now());
+    const nowMs = this.#now();
+    this.#outcomes.observe(body, nowMs);
+    applyEvent(this.#state, event, nowMs);
     this.#turn.push(event);
   }
 
   /** Turns what has happened since the last turn into events. */
   #gather(): void {
-    this.#awake = false;
+    this.#alarm.reset();
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const body of inbox) {
@@ -255,7 +260,7 @@ export class RunDriver {
     const places = this.#context.slots.take(fitting.length, {
       key: this,
       priority: this.#row.priority,
-      wake: () => this.#rouse(),
+      wake: () => this.#alarm.rouse(),
     });
     return fitting.slice(0, places).map((each) => {
       const { path, reserved } = each;
@@ -276,12 +281,12 @@ export class RunDriver {
   #releaseFor(decision: Decision, starting: number): Release | undefined {
     const state = this.#state;
     const isIdle = this.#attempts.size === 0 && starting === 0 && this.#inbox.length === 0;
-    if (!isIdle || this.#isOver()) return undefined;
+    if (!isIdle || isOver(this.#state)) return undefined;
     if (this.#letGo !== 'no') return { type: 'run.released', reason: stopping };
     if (runEnded(state.status)) return undefined;
     // What waits for a place, or was just asked, is looked at again first.
     const couldStart = decision.start.length > 0 && !state.paused && !this.#isBroke;
-    if (this.#awake || couldStart) return undefined;
+    if (this.#alarm.isAwake || couldStart) return undefined;
     const dueAtMs = state.paused ? undefined : decision.dueAtMs;
     if (dueAtMs !== undefined && dueAtMs - this.#now() <= parkAfterMs) return undefined;
     const reason = whyParked(state);
@@ -294,6 +299,7 @@ export class RunDriver {
     const events = this.#turn;
     if (events.length === 0 && this.#answered.length === 0) return 'appended';
     const signalIds = this.#answered;
+    const outcomes = this.#outcomes.take();
     const told = this.#told.splice(0);
     this.#turn = [];
     this.#answered = [];
@@ -312,6 +318,7 @@ export class RunDriver {
         events,
         ...this.#projection(events, release),
         ...(signalIds.length === 0 ? {} : { signalIds }),
+        ...(outcomes.length === 0 ? {} : { outcomes }),
       });
       settle(outcome !== 'fenced');
       if (outcome === 'fenced') return 'fenced';
@@ -323,13 +330,9 @@ export class RunDriver {
     }
   }
 
-  #isOver(): boolean {
-    return isOver(this.#state);
-  }
-
   /** The run as it ended, for who waits for it. */
   #endedAt(at: Date | null): Ended | undefined {
-    if (!this.#isOver()) return undefined;
+    if (!isOver(this.#state)) return undefined;
     const row = endedRow(this.#row, this.#state, at);
     return () => detailView(row, this.#definition, this.#state);
   }
@@ -368,12 +371,14 @@ export class RunDriver {
       path,
       task,
       extra,
+      choices: this.#choices,
       attempt,
       attemptId,
       signal,
       isLettingGo: () => this.#letGo !== 'no',
       nowMs: () => this.#now(),
       onProgress: (text) => this.#progress(path, text),
+      about: (input) => this.#outcomes.about(path, task, input),
       record: (fact) => this.#tellDurably(fact),
     });
     this.#attempts.delete(path);
@@ -423,24 +428,8 @@ export class RunDriver {
     }
     return 'over';
   }
-
-  /** Sleeps until something happens or the time comes. */
-  #sleepUntil(wakeAtMs: number): Promise<void> {
-    if (this.#awake) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waitMs = Math.min(Math.max(0, wakeAtMs - this.#now()), maxTimerMs);
-      const cancel = this.#context.clock.after(waitMs, resolve);
-      this.#wake = () => {
-        this.#wake = undefined;
-        cancel();
-        resolve();
-      };
-    });
-  }
 }
 
-/** Node's timers overflow beyond 2^31 − 1 ms; a longer wait is taken in pieces. */
-const maxTimerMs = 2_000_000_000;
 const stopping = 'the worker is stopping';
 
 function undriven(): AppError {

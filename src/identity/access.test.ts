@@ -148,6 +148,9 @@ test('the bits of the registry are what they were: a bit never gets another mean
     '33 schedules.write',
     '34 limits.read',
     '35 limits.write',
+    '36 learning.read',
+    '37 learning.write',
+    '38 learning.execute',
   ]);
 });
 

@@ -1,5 +1,5 @@
 /**
- * The registry of permission bits, version 2. A bit is never given another meaning: a new version
+ * The registry of permission bits, version 3. A bit is never given another meaning: a new version
  * only adds. The table `permission_bits` holds the same rows for SQL; a test compares the two.
  */
 import { AppError, suggest } from '../base/base.ts';
@@ -21,7 +21,7 @@ export const wideBits = {
 } as const;
 const { read, write, execute, admin, monitor, system } = wideBits;
 
-export const registryVersion = 2;
+export const registryVersion = 3;
 
 interface Row {
   readonly bit: number;
@@ -85,6 +85,19 @@ export const registry = {
   'schedules.write': row(33, admin | system, 'Make, change and delete schedules', 2),
   'limits.read': row(34, read | monitor, 'See budgets and circuit breakers', 2),
   'limits.write': row(35, admin | system, 'Change budgets and reset circuit breakers', 2),
+  'learning.read': row(
+    36,
+    read | monitor,
+    'See what is known of how agents do, and ask which one should do a task',
+    3,
+  ),
+  'learning.write': row(37, write, 'Report outcomes and rate what agents did', 3),
+  'learning.execute': row(
+    38,
+    admin | system,
+    'Change how agents are chosen, and fit the choice again',
+    3,
+  ),
 } as const satisfies Record<string, Row>;
 
 /** What can be asked of a resource: the name of one bit. */

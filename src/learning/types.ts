@@ -69,7 +69,10 @@ export interface Outcome {
   /** Agents that worked beside it in its group: other voters, stages before it. */
   readonly partners?: readonly string[];
   /** Of a routed task. */
-  readonly decision?: Pick<RouteDecision, 'policy' | 'propensity' | 'success' | 'expected'>;
+  readonly decision?: Pick<
+    RouteDecision,
+    'policy' | 'propensity' | 'success' | 'expected' | 'candidates'
+  >;
 }
 
 /** A number with the interval that holds it with a probability of 90 %. */
@@ -144,6 +147,8 @@ export interface RouteDecision {
   /** What the choice stands on: outcomes, the definitions' words alone, or nothing at all. */
   readonly basis: 'outcomes' | 'definitions' | 'nothing';
   readonly expected: Prospect['expected'];
+  /** All who could have been chosen: whom another policy is compared over. */
+  readonly candidates: readonly string[];
   /** The chosen one first, then at most five others by score. */
   readonly prospects: readonly Prospect[];
 }

@@ -105,7 +105,7 @@ async function start(home: string, folder: string): Promise<Server> {
   };
   const child = spawn(
     process.execPath,
-    [join(root, 'bin/centuria.mjs'), 'up', '--bridge-port', '0'],
+    [join(root, 'bin/centuria.mjs'), 'up', '--bridge-port', '0', '--learning-port', '0'],
     {
       cwd: folder,
       env,

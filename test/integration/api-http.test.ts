@@ -80,7 +80,7 @@ test('the bridge of the predecessor answers at its old addresses', async () => {
     learning_api: 'unavailable',
     postgres: 'ok',
     config_dir: true,
-    reasons: { learning_api: 'this version has no learning service' },
+    reasons: { learning_api: 'this process serves no learning API' },
   });
 });
 

@@ -93,6 +93,16 @@ const byPermission: Readonly<Record<string, Group>> = {
     may: ['system', 'admin', 'owner'],
     operations: 'resetBreaker setBudget deleteBudget',
   },
+  'learning.read': {
+    may: readers,
+    operations: `getLearningStatus listAgentPerformance getAgentPerformance listTaskTypes
+      listCombinations listInsights listPolicies recommendAgent getLearningMode`,
+  },
+  'learning.write': { may: workers, operations: 'giveFeedback reportOutcome' },
+  'learning.execute': {
+    may: ['system', 'admin', 'owner'],
+    operations: 'setLearningMode retrainLearning',
+  },
   system: { may: ['system', 'admin', 'owner'], operations: 'pruneRuns' },
   'schedules.read': { may: readers, operations: 'listSchedules getSchedule listScheduleFires' },
   'schedules.write': {
@@ -141,8 +151,12 @@ const sent: Readonly<Record<string, { body?: object; form?: string; query?: stri
   introspectToken: { form: 'token=made-up' },
   revokeToken: { form: 'token=made-up' },
 };
+/** What learning answers without being asked anything: the bridge of a test keeps no record of outcomes. */
+const learningReads =
+  idsIn(`getLearningStatus listAgentPerformance getAgentPerformance listTaskTypes
+  listCombinations listInsights listPolicies getLearningMode retrainLearning`);
 /** Passkeys need an address with a name, and a bridge of a test has none: so far only who may comes. */
-const unavailable = new Set(['getPasskeyOptions', 'getPasskeyRegistration']);
+const unavailable = new Set(['getPasskeyOptions', 'getPasskeyRegistration', ...learningReads]);
 
 interface Operation {
   readonly id: string;

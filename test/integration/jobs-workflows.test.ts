@@ -21,7 +21,7 @@ const kept = keys.map((name) => [name, process.env[name]] as const);
 beforeAll(async () => {
   for (const name of keys) delete process.env[name];
   folder = await testFolder();
-  const flags = { home: join(folder, 'home'), bridgePort: 0 };
+  const flags = { home: join(folder, 'home'), bridgePort: 0, learningPort: 0 };
   server = await startServer(loadConfig({ flags, env: {}, cwd: root }), {
     clock: systemClock,
     log: createLog({ level: 'silent' }),

@@ -20,6 +20,7 @@ beforeAll(async () => {
   const flags = {
     home: join(folder, 'home'),
     bridgePort: 0,
+    learningPort: 0,
     agentFolders: [join(jobs, 'agents')],
     workflowFolders: [join(jobs, 'workflows')],
   };

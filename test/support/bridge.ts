@@ -91,7 +91,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     level: 'debug',
     destination: { write: (line) => void logged.push(JSON.parse(line) as never) },
   });
-  const flags = { home, bridgePort: 0, shutdownGraceMs: options.graceMs ?? 2_000 };
+  const flags = { home, bridgePort: 0, learningPort: 0, shutdownGraceMs: options.graceMs ?? 2_000 };
   const config = loadConfig({ flags, env: {}, cwd: home });
   const masterKey = options.on?.masterKey ?? randomBytes(32);
   const { database, databaseUrl, dispose } = await openTestDatabase(home, log, options);

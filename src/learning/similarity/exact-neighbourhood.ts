@@ -32,6 +32,11 @@ export async function openExactNeighbourhood(options: {
   return opened;
 }
 
+/** One that knows nothing but what it is told. */
+export function createNeighbourhood(): FedNeighbourhood {
+  return new ExactNeighbourhood(undefined);
+}
+
 class ExactNeighbourhood implements FedNeighbourhood {
   readonly #index = new ExactIndex();
   readonly #texts = new TextStore();

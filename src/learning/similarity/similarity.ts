@@ -11,7 +11,7 @@ import { openExactNeighbourhood } from './exact-neighbourhood.ts';
 import { openHnswNeighbourhood } from './hnsw-neighbourhood.ts';
 import type { ReadUpTo } from './queries.ts';
 
-export { openExactNeighbourhood } from './exact-neighbourhood.ts';
+export { createNeighbourhood, openExactNeighbourhood } from './exact-neighbourhood.ts';
 export { openHnswNeighbourhood } from './hnsw-neighbourhood.ts';
 
 /** What has come to a text: its vector when it has got one, and evidence to be added to that of before. */
