@@ -60,6 +60,11 @@ create table agent_task_executions (
   -- What was said of it before it began: for calibration, and predicted against actual time.
   predicted_success double precision check (predicted_success between 0 and 1),
   predicted_ms double precision check (predicted_ms >= 0),
+  -- Of its time, the interval that was to hold it with a probability of 90 %.
+  predicted_ms_low double precision check (predicted_ms_low >= 0),
+  predicted_ms_high double precision check (predicted_ms_high >= 0),
+  -- All who could have been chosen.
+  candidates text[],
   -- Who told of it, when no run of this database did.
   reported_by text,
   -- By the key of this installation, where there is one.
@@ -89,7 +94,8 @@ begin
       input_bytes text, context text, started_ms text, ended_ms text, result text, own_fault text,
       error_code text, wall_ms text, cpu_ms text, peak_memory_bytes text, output_bytes text,
       tokens text, cost_micro_usd text, partners text, policy text, propensity text,
-      predicted_success text, predicted_ms text, reported_by text
+      predicted_success text, predicted_ms text, predicted_ms_low text, predicted_ms_high text,
+      candidates text, reported_by text
     ),
     unnest(
       string_to_array(c.attempt_id, ',')::uuid[], string_to_array(c.run_id, ',', '')::uuid[],
@@ -115,12 +121,16 @@ begin
       string_to_array(c.propensity, ',', '')::double precision[],
       string_to_array(c.predicted_success, ',', '')::double precision[],
       string_to_array(c.predicted_ms, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_low, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_high, ',', '')::double precision[],
+      string_to_array(c.candidates, e'\x1f', ''),
       string_to_array(c.reported_by, e'\x1f', '')
     ) as o (
       attempt_id, run_id, epoch, task, workflow, mode, agent, definition_hash, task_type, task_hash,
       description, complexity, input_bytes, context, started_ms, ended_ms, result, own_fault,
       error_code, wall_ms, cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners,
-      policy, propensity, predicted_success, predicted_ms, reported_by
+      policy, propensity, predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high,
+      candidates, reported_by
     )
     where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
   ), texts as (
@@ -135,14 +145,14 @@ begin
       attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
       complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
       cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
-      predicted_success, predicted_ms, reported_by
+      predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
     )
     select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
       t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context::json,
       to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
       t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
       t.cost_micro_usd, string_to_array(t.partners, ','), t.policy, t.propensity, t.predicted_success, t.predicted_ms,
-      t.reported_by
+      t.predicted_ms_low, t.predicted_ms_high, string_to_array(t.candidates, ','), t.reported_by
     from told t
     on conflict (attempt_id) do nothing
   )

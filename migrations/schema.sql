@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 9f57b223c070eb4fbcfc31318897808dbc7fe70079d4418613199743daec201f.
+-- Of sources with SHA-256 76793b80e8f29f9f88cd6d122526208a83cf5708553bd52d3182025c2668fe42.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -63,6 +63,26 @@ AS $function$
   left join permission_bits known on known.bit = asked.bit
   left join permission_bits narrow on asked.bit < 6 and narrow.action = place.type || '.' || known.action
   where mask & (1::bigint << asked.bit) <> 0
+$function$;
+
+CREATE OR REPLACE FUNCTION public.get_optimal_agents(task_type text, max_agents integer DEFAULT 5, min_success double precision DEFAULT 0.6, min_samples integer DEFAULT 3)
+ RETURNS TABLE(agent text, executions bigint, success_rate double precision, confidence double precision, avg_ms double precision, avg_micro_usd double precision)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with sums as (
+    select d.agent, sum(d.succeeded + d.failed)::bigint as tried, sum(d.succeeded)::double precision as succeeded,
+      sum(d.ms) as ms, sum(d.paid) as paid, sum(d.micro_usd) as micro_usd
+    from agent_task_days d
+    where d.task_type = get_optimal_agents.task_type
+    group by d.agent
+  )
+  select s.agent, s.tried, s.succeeded / s.tried, wilson_bound(s.succeeded, s.tried, -1.959964),
+    s.ms / s.tried, s.micro_usd / nullif(s.paid, 0)::double precision
+  from sums s
+  where s.tried >= greatest(1, coalesce(min_samples, 3)) and s.succeeded / s.tried >= coalesce(min_success, 0.6)
+  order by 4 desc, 2 desc, 1
+  limit least(1000, greatest(0, coalesce(max_agents, 5)))
 $function$;
 
 CREATE OR REPLACE FUNCTION public.identity_changed()
@@ -164,6 +184,36 @@ AS $function$
   select resource like replace(replace(replace(replace(pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
 $function$;
 
+CREATE OR REPLACE FUNCTION public.predict_task_success(task_type text, agents text[])
+ RETURNS TABLE(agent text, probability double precision, low double precision, high double precision, samples bigint, basis text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with asked as (
+    select a.agent, min(a.place) as place
+    from unnest(agents) with ordinality as a (agent, place)
+    where a.agent is not null
+    group by a.agent
+  ), sums as (
+    select a.agent, a.place,
+      coalesce(sum(d.succeeded + d.failed) filter (where d.task_type = predict_task_success.task_type), 0)::double precision as tried,
+      coalesce(sum(d.succeeded) filter (where d.task_type = predict_task_success.task_type), 0)::double precision as succeeded,
+      coalesce(sum(d.succeeded + d.failed) filter (where d.task_type <> predict_task_success.task_type), 0)::double precision as other_tried,
+      coalesce(sum(d.succeeded) filter (where d.task_type <> predict_task_success.task_type), 0)::double precision as other_succeeded
+    from asked a left join agent_task_days d on d.agent = a.agent
+    group by a.agent, a.place
+  ), estimates as (
+    select s.*, s.tried + 4 as n,
+      s.succeeded + 4 * (s.other_succeeded + 1) / (s.other_tried + 2) as hits
+    from sums s where s.tried + s.other_tried > 0
+  )
+  select s.agent, e.hits / e.n, wilson_bound(e.hits, e.n, -1.644854), wilson_bound(e.hits, e.n, 1.644854),
+    case when s.tried > 0 then s.tried else s.other_tried end::bigint,
+    case when s.tried > 0 then 'task type' when s.other_tried > 0 then 'agent' else 'nothing' end
+  from sums s left join estimates e on e.agent = s.agent
+  order by s.place
+$function$;
+
 CREATE OR REPLACE FUNCTION public.record_outcomes(outcomes json, held text[])
  RETURNS text[]
  LANGUAGE plpgsql
@@ -172,14 +222,49 @@ declare
   missing text[];
 begin
   with told as materialized (
-    select o.* from json_to_recordset(outcomes) as o (
-      attempt_id uuid, run_id uuid, epoch bigint, task text, workflow text, mode text, agent text,
-      definition_hash text, task_type text, task_hash text, description text, complexity real,
-      input_bytes bigint, context json, started_ms double precision, ended_ms double precision,
-      result text, own_fault boolean, error_code text, wall_ms double precision,
-      cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
-      cost_micro_usd bigint, partners text[], policy text, propensity double precision,
-      predicted_success double precision, predicted_ms double precision, reported_by text
+    select o.* from json_to_record(outcomes) as c (
+      attempt_id text, run_id text, epoch text, task text, workflow text, mode text, agent text,
+      definition_hash text, task_type text, task_hash text, description text, complexity text,
+      input_bytes text, context text, started_ms text, ended_ms text, result text, own_fault text,
+      error_code text, wall_ms text, cpu_ms text, peak_memory_bytes text, output_bytes text,
+      tokens text, cost_micro_usd text, partners text, policy text, propensity text,
+      predicted_success text, predicted_ms text, predicted_ms_low text, predicted_ms_high text,
+      candidates text, reported_by text
+    ),
+    unnest(
+      string_to_array(c.attempt_id, ',')::uuid[], string_to_array(c.run_id, ',', '')::uuid[],
+      string_to_array(c.epoch, ',', ''), string_to_array(c.task, e'\x1f', ''),
+      string_to_array(c.workflow, e'\x1f', ''), string_to_array(c.mode, ',', ''),
+      string_to_array(c.agent, e'\x1f'), string_to_array(c.definition_hash, ',', ''),
+      string_to_array(c.task_type, e'\x1f'), string_to_array(c.task_hash, ','),
+      string_to_array(c.description, e'\x1f', ''),
+      string_to_array(c.complexity, ',', '')::real[],
+      string_to_array(c.input_bytes, ',', '')::bigint[],
+      string_to_array(c.context, e'\x1f', ''),
+      string_to_array(c.started_ms, ',')::double precision[],
+      string_to_array(c.ended_ms, ',')::double precision[], string_to_array(c.result, ','),
+      string_to_array(c.own_fault, ',', '')::boolean[],
+      string_to_array(c.error_code, e'\x1f', ''),
+      string_to_array(c.wall_ms, ',', '')::double precision[],
+      string_to_array(c.cpu_ms, ',', '')::double precision[],
+      string_to_array(c.peak_memory_bytes, ',', '')::bigint[],
+      string_to_array(c.output_bytes, ',', '')::bigint[],
+      string_to_array(c.tokens, ',', '')::bigint[],
+      string_to_array(c.cost_micro_usd, ',', '')::bigint[],
+      string_to_array(c.partners, e'\x1f', ''), string_to_array(c.policy, e'\x1f', ''),
+      string_to_array(c.propensity, ',', '')::double precision[],
+      string_to_array(c.predicted_success, ',', '')::double precision[],
+      string_to_array(c.predicted_ms, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_low, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_high, ',', '')::double precision[],
+      string_to_array(c.candidates, e'\x1f', ''),
+      string_to_array(c.reported_by, e'\x1f', '')
+    ) as o (
+      attempt_id, run_id, epoch, task, workflow, mode, agent, definition_hash, task_type, task_hash,
+      description, complexity, input_bytes, context, started_ms, ended_ms, result, own_fault,
+      error_code, wall_ms, cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners,
+      policy, propensity, predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high,
+      candidates, reported_by
     )
     where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
   ), texts as (
@@ -194,20 +279,20 @@ begin
       attempt_id, run_id, task, workflow, mode, agent, definition_hash, task_type, task_hash,
       complexity, input_bytes, context, started_at, ended_at, result, own_fault, error_code, wall_ms,
       cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners, policy, propensity,
-      predicted_success, predicted_ms, reported_by
+      predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
     )
     select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
-      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
+      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context::json,
       to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
       t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
-      t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
-      t.reported_by
+      t.cost_micro_usd, string_to_array(t.partners, ','), t.policy, t.propensity, t.predicted_success, t.predicted_ms,
+      t.predicted_ms_low, t.predicted_ms_high, string_to_array(t.candidates, ','), t.reported_by
     from told t
     on conflict (attempt_id) do nothing
   )
-  select array_agg(distinct t.task_hash) into missing from told t
-  where t.description is null
-    and not exists (select from task_texts k where k.task_hash = decode(t.task_hash, 'hex'));
+  select array_agg(d.task_hash) into missing
+  from (select distinct t.task_hash from told t where t.description is null) d
+  where not exists (select from task_texts k where k.task_hash = decode(d.task_hash, 'hex'));
   return missing;
 end
 $function$;
@@ -227,6 +312,21 @@ AS $function$
     and not exists (select 1 from revoked_tokens t where t.jti = validate_session.jti and t.until > now())
 $function$;
 
+CREATE OR REPLACE FUNCTION public.wilson_bound(succeeded double precision, tried double precision, z double precision)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case
+    when succeeded is null or tried is null or z is null then null
+    when tried <= 0 then case when z < 0 then 0 else 1 end
+    else greatest(0, least(1, (
+      succeeded / tried + z * z / (2 * tried)
+      + z * sqrt(greatest(0, succeeded / tried * (1 - succeeded / tried) / tried + z * z / (4 * tried * tried)))
+    ) / (1 + z * z / tried)))
+  end
+$function$;
+
 create table agent_combination_patterns (
   combination_hash bytea not null,
   mode text not null,
@@ -244,6 +344,7 @@ create table agent_combination_patterns (
   constraint agent_combination_patterns_synergy_check CHECK (((synergy >= ('-1'::integer)::double precision) AND (synergy <= (1)::double precision)))
 );
 CREATE INDEX agent_combination_patterns_by_agents ON public.agent_combination_patterns USING gin (agents);
+CREATE INDEX agent_combination_patterns_by_use ON public.agent_combination_patterns USING btree (executions, combination_hash);
 
 create table agent_definitions (
   hash text not null,
@@ -268,6 +369,7 @@ create table agent_feedback (
   constraint agent_feedback_score_check CHECK (((score >= 1) AND (score <= 10)))
 );
 CREATE INDEX agent_feedback_by_agent ON public.agent_feedback USING btree (agent, principal_id);
+CREATE INDEX agent_feedback_by_time ON public.agent_feedback USING btree (given_at);
 
 create table agent_learning_insights (
   insight_key text not null,
@@ -284,6 +386,7 @@ create table agent_learning_insights (
   constraint agent_learning_insights_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
   constraint agent_learning_insights_kind_check CHECK ((kind = ANY (ARRAY['optimal_combo'::text, 'avoid_pattern'::text, 'performance_tip'::text, 'resource_optimization'::text, 'specialization'::text, 'trend_alert'::text, 'anomaly_detection'::text, 'efficiency_improvement'::text])))
 );
+CREATE INDEX agent_learning_insights_open ON public.agent_learning_insights USING btree (updated_at) WHERE (ended_at IS NULL);
 
 create table agent_performance_metrics (
   agent text not null,
@@ -306,8 +409,34 @@ create table agent_performance_metrics (
   detectors json,
   last_at timestamp with time zone,
   updated_at timestamp with time zone default now() not null,
+  tried bigint default 0 not null,
+  stale_since timestamp with time zone,
   constraint agent_performance_metrics_pkey PRIMARY KEY (agent)
 );
+
+create table agent_task_days (
+  agent text not null,
+  task_type text not null,
+  day date not null,
+  succeeded bigint default 0 not null,
+  failed bigint default 0 not null,
+  faultless bigint default 0 not null,
+  cancelled bigint default 0 not null,
+  ms double precision default 0 not null,
+  times json default '{}'::json not null,
+  log_ms double precision default 0 not null,
+  log_ms_squares double precision default 0 not null,
+  paid bigint default 0 not null,
+  micro_usd double precision default 0 not null,
+  micro_usd_squares double precision default 0 not null,
+  told_tokens bigint default 0 not null,
+  tokens double precision default 0 not null,
+  told_complexity bigint default 0 not null,
+  complexity double precision default 0 not null,
+  last_at timestamp with time zone not null,
+  constraint agent_task_days_pkey PRIMARY KEY (agent, task_type, day)
+);
+CREATE INDEX agent_task_days_by_type ON public.agent_task_days USING btree (task_type, day);
 
 create table agent_task_executions (
   attempt_id uuid not null,
@@ -339,6 +468,9 @@ create table agent_task_executions (
   propensity double precision,
   predicted_success double precision,
   predicted_ms double precision,
+  predicted_ms_low double precision,
+  predicted_ms_high double precision,
+  candidates text[],
   reported_by text,
   signature bytea,
   constraint agent_task_executions_pkey PRIMARY KEY (attempt_id),
@@ -350,6 +482,8 @@ create table agent_task_executions (
   constraint agent_task_executions_output_bytes_check CHECK ((output_bytes >= 0)),
   constraint agent_task_executions_peak_memory_bytes_check CHECK ((peak_memory_bytes >= 0)),
   constraint agent_task_executions_predicted_ms_check CHECK ((predicted_ms >= (0)::double precision)),
+  constraint agent_task_executions_predicted_ms_high_check CHECK ((predicted_ms_high >= (0)::double precision)),
+  constraint agent_task_executions_predicted_ms_low_check CHECK ((predicted_ms_low >= (0)::double precision)),
   constraint agent_task_executions_predicted_success_check CHECK (((predicted_success >= (0)::double precision) AND (predicted_success <= (1)::double precision))),
   constraint agent_task_executions_propensity_check CHECK (((propensity > (0)::double precision) AND (propensity <= (1)::double precision))),
   constraint agent_task_executions_result_check CHECK ((result = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text]))),
@@ -357,7 +491,7 @@ create table agent_task_executions (
   constraint agent_task_executions_wall_ms_check CHECK ((wall_ms >= (0)::double precision))
 );
 CREATE INDEX agent_task_executions_by_agent ON public.agent_task_executions USING btree (agent, ended_at);
-CREATE INDEX agent_task_executions_by_run ON public.agent_task_executions USING btree (run_id) WHERE (run_id IS NOT NULL);
+CREATE INDEX agent_task_executions_by_run ON public.agent_task_executions USING btree (run_id, task COLLATE "C") WHERE (run_id IS NOT NULL);
 CREATE INDEX agent_task_executions_by_task ON public.agent_task_executions USING btree (task_hash);
 CREATE INDEX agent_task_executions_in_order ON public.agent_task_executions USING btree (tx, attempt_id);
 CREATE INDEX agent_task_executions_reported ON public.agent_task_executions USING btree (reported_by, agent, tx, attempt_id) WHERE (reported_by IS NOT NULL);
@@ -554,6 +688,9 @@ create table learning_state (
   read_tx xid8 default '0'::xid8 not null,
   read_attempt uuid default '00000000-0000-0000-0000-000000000000'::uuid not null,
   updated_at timestamp with time zone default now() not null,
+  renewed_at timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
+  surveyed_at timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
+  insights_at timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
   constraint learning_state_pkey PRIMARY KEY (only_row),
   constraint learning_state_mode_check CHECK ((mode = ANY (ARRAY['exploration'::text, 'balanced'::text, 'exploitation'::text]))),
   constraint learning_state_only_row_check CHECK (only_row)
@@ -938,8 +1075,7 @@ create table task_evidence (
   paid integer default 0 not null,
   micro_usd double precision default 0 not null,
   last_at timestamp with time zone not null,
-  constraint task_evidence_pkey PRIMARY KEY (task_hash, agent),
-  constraint task_evidence_task_hash_fkey FOREIGN KEY (task_hash) REFERENCES task_texts(task_hash) ON DELETE CASCADE
+  constraint task_evidence_pkey PRIMARY KEY (task_hash, agent)
 );
 
 create table task_texts (
@@ -966,6 +1102,8 @@ create table task_type_analysis (
   best_rate double precision,
   last_at timestamp with time zone,
   updated_at timestamp with time zone default now() not null,
+  tried bigint default 0 not null,
+  stale_since timestamp with time zone,
   constraint task_type_analysis_pkey PRIMARY KEY (task_type)
 );
 

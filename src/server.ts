@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openRegistry, type AgentRegistry } from './agents/agents.ts';
+import { agentFolders, openRegistry, type AgentRegistry } from './agents/agents.ts';
 import { createPublicAddress, startBridge, type Bridge } from './api/api.ts';
 import { createHttpDoor } from './client/client.ts';
 import { AppError, type Clock, type Config, type Log, type Settings } from './base/base.ts';
@@ -15,6 +15,7 @@ import {
   openSchedules,
   pruneRuns,
   startUpkeep,
+  workflowFolders,
   type Coordination,
   type CoordinationPart,
 } from './coordination/coordination.ts';
@@ -225,26 +226,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     await closeAll();
     throw error;
   }
-}
-
-/** Where definitions are looked for; a later folder's definition takes the place of an earlier one's. */
-export function agentFolders(config: Config, root: string): { path: string; shipped: boolean }[] {
-  return [
-    { path: join(root, 'agents'), shipped: true },
-    ...[join(config.home, 'agents'), ...config.values.agentFolders].map((path) => ({
-      path,
-      shipped: false,
-    })),
-  ];
-}
-
-/** Where workflows are looked for, in the same order. */
-export function workflowFolders(config: Config, root: string): string[] {
-  return [
-    join(root, 'workflows'),
-    join(config.home, 'workflows'),
-    ...config.values.workflowFolders,
-  ];
 }
 
 function running(

@@ -11,6 +11,7 @@ export { importAgents, type ImportedFile, type ImportOptions } from './import-ag
 export type { ImportComplaint } from './import-complaint.ts';
 export { schemaProblem } from './json-schema.ts';
 export { checkInput } from './verify.ts';
+export { agentFolders } from './folders.ts';
 export { lintAgents, type LintOptions, type LintResult } from './lint.ts';
 export { parseAgent, type ParsedAgent } from './parse.ts';
 export { openRegistry, type RegistryOptions } from './registry.ts';

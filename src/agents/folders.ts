@@ -1,5 +1,6 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Config } from '../base/base.ts';
 import type { AgentDefinition, Problem } from './agents.ts';
 import { maxSourceBytes, tooLargeRemedy } from './frontmatter.ts';
 import { parseAgent } from './parse.ts';
@@ -24,6 +25,17 @@ export const noContents: FolderContents = {
   byFile: new Map(),
   problems: [],
 };
+
+/** Where definitions are looked for; a later folder's definition takes the place of an earlier one's. */
+export function agentFolders(config: Pick<Config, 'home' | 'values'>, root: string): AgentFolder[] {
+  return [
+    { path: join(root, 'agents'), shipped: true },
+    ...[join(config.home, 'agents'), ...config.values.agentFolders].map((path) => ({
+      path,
+      shipped: false,
+    })),
+  ];
+}
 
 const maxFiles = 5_000;
 

@@ -42,3 +42,11 @@ export const program = Type.String({
   pattern: '^(/.*[^/]|[^/\\-\\s][^/]*)$',
   description: 'the name of a program, or its absolute path',
 });
+/** Of the runtimes that run a program for an attempt. */
+export const processLimits = Type.Object(
+  {
+    memoryMb: Type.Optional(wholeNumber(1, 1_048_576)),
+    outputMb: Type.Optional(wholeNumber(1, 1_024)),
+  },
+  { additionalProperties: false, description: 'a map' },
+);

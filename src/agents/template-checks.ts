@@ -29,3 +29,18 @@ export function checkTemplate(
     complain(front, path, `holds a wrong expression: ${error.message}`, error.remedy);
   }
 }
+
+/** The templates of a program's arguments, one by one, and of the folder that it runs in. */
+export function checkCommandLine(
+  front: Frontmatter,
+  {
+    arguments: templates = [],
+    directory,
+  }: { readonly arguments?: readonly (string | number)[]; readonly directory?: string },
+  path: Path,
+): void {
+  for (const [index, template] of templates.entries()) {
+    checkTemplate(front, template, [...path, 'arguments', index]);
+  }
+  checkTemplate(front, directory, [...path, 'directory']);
+}

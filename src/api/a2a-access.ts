@@ -4,7 +4,7 @@ import type { AgentDefinition } from '../agents/agents.ts';
 import type { Conversation, RunDetail, WorkflowDefinition } from '../coordination/coordination.ts';
 import { authorize, type Action } from '../identity/identity.ts';
 import { A2aError, taskNotFound } from './a2a-errors.ts';
-import { callerOf, mayRead, originOf } from './callers.ts';
+import { callerOf, mayRead, originOf, renew } from './callers.ts';
 import type { RouteParts } from './parts.ts';
 
 /** One request at one address. */
@@ -45,12 +45,12 @@ export async function targetOf(door: Door, skill: string | undefined): Promise<T
   const prefix = workflowSkill('');
   if (door.agent === undefined && named.startsWith(prefix)) {
     const name = named.slice(prefix.length);
-    if (may(door, 'workflows.execute', name)) {
+    if (await may(door, 'workflows.execute', name)) {
       const { definitions } = await coordination.workflows();
       const workflow = definitions.find((one) => one.name === name);
       if (workflow !== undefined) return { workflow };
     }
-  } else if (may(door, 'agents.execute', named)) {
+  } else if (await may(door, 'agents.execute', named)) {
     const agent = agents.get(named);
     if (agent !== undefined) return { agent };
   }
@@ -58,8 +58,8 @@ export async function targetOf(door: Door, skill: string | undefined): Promise<T
 }
 
 /** A refusal that is told to whoever watches over security, and to the caller as if there were nothing. */
-function may({ parts, request }: Door, action: Action, resource: string): boolean {
-  const caller = callerOf(request);
+async function may({ parts, request }: Door, action: Action, resource: string): Promise<boolean> {
+  const caller = await renew(request, parts);
   const decision = authorize(caller, action, resource);
   if (!decision.allowed) {
     parts.identity.events.denied(caller, action, resource, decision, originOf(request));
@@ -74,6 +74,7 @@ export async function ownTask(door: Door, taskId: string): Promise<OwnTask> {
   const conversation = await conversations.find(taskId, userId);
   if (conversation === undefined || !isHere(door, conversation.workflow))
     throw taskNotFound(taskId);
+  await renew(door.request, door.parts);
   if (!mayRead(door.request, 'runs.read', conversation.workflow)) throw taskNotFound(taskId);
   return { conversation, run: await coordination.get(conversation.runId) };
 }

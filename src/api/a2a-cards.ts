@@ -5,7 +5,7 @@ import { AppError } from '../base/base.ts';
 import type { WorkflowDefinition } from '../coordination/coordination.ts';
 import { workflowSkill } from './a2a-access.ts';
 import { jsonType, mediaTypes } from './a2a-parts.ts';
-import { mayRead } from './callers.ts';
+import { mayRead, renew } from './callers.ts';
 import type { RouteParts } from './parts.ts';
 
 export const protocolVersion = '1.0';
@@ -36,7 +36,10 @@ export interface AgentCard {
   readonly skills: readonly AgentSkill[];
 }
 
-type CardParts = Pick<RouteParts, 'publicAddress' | 'version' | 'agents' | 'coordination'>;
+type CardParts = Pick<
+  RouteParts,
+  'publicAddress' | 'version' | 'agents' | 'coordination' | 'identity'
+>;
 
 /** The fleet, without a word about who is in it. */
 export function publicCard(parts: CardParts): AgentCard {
@@ -54,6 +57,7 @@ export function publicCard(parts: CardParts): AgentCard {
 /** The same with a skill for each agent and workflow that the caller may see. */
 export async function fleetCard(parts: CardParts, request: FastifyRequest): Promise<AgentCard> {
   const { definitions } = await parts.coordination.workflows();
+  await renew(request, parts);
   const skills = [
     ...visibleAgents(parts, request).map(agentSkill),
     ...definitions

@@ -14,7 +14,7 @@ import {
 } from './a2a-schemas.ts';
 import { noPush, sendMessage, unlessEmpty, type Sent } from './a2a-send.ts';
 import { hasEnded, stateOf, taskOf } from './a2a-tasks.ts';
-import { assertMay, callerOf, mayRead } from './callers.ts';
+import { assertMay, callerOf, mayRead, renew } from './callers.ts';
 import { asker } from './run-access.ts';
 import { waitForEnd } from './run-event-routes.ts';
 
@@ -149,7 +149,9 @@ async function listTasks(door: Door, given: unknown): Promise<unknown> {
   // No task of ours ever waits for a credential.
   if (state === 'TASK_STATE_AUTH_REQUIRED') return nothing;
   const principalId = callerOf(door.request).access.userId;
-  const workflows = (await conversations.workflows(principalId)).filter(
+  const begun = await conversations.workflows(principalId);
+  await renew(door.request, door.parts);
+  const workflows = begun.filter(
     (workflow) => isHere(door, workflow) && mayRead(door.request, 'runs.read', workflow),
   );
   const contextId = unlessEmpty(asked.contextId);
@@ -183,6 +185,7 @@ async function cancelTask(door: Door, given: unknown): Promise<WireTask> {
   const { coordination } = door.parts;
   const { id } = readTaskId(given);
   const { conversation, run } = await ownTask(door, id);
+  await renew(door.request, door.parts);
   assertMay(door.request, 'runs.write', run.workflow);
   // A second request has the effect of the first one.
   if (run.status !== 'cancelled') {

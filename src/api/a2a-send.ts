@@ -7,7 +7,7 @@ import { A2aError } from './a2a-errors.ts';
 import { agentInput, answerIn, assertAccepts, workflowInput } from './a2a-parts.ts';
 import type { SendParams, SentMessage } from './a2a-schemas.ts';
 import { asking, hasEnded } from './a2a-tasks.ts';
-import { assertMay, callerOf, mayRead } from './callers.ts';
+import { assertMay, callerOf, mayRead, renew } from './callers.ts';
 import { asker, mayCall } from './run-access.ts';
 import { invalid } from './validate.ts';
 
@@ -52,19 +52,22 @@ async function beginTask(door: Door, target: Target, message: SentMessage): Prom
     },
     { id: message.messageId, body: message },
   );
+  await renew(door.request, door.parts);
   const isHidden = !mayRead(door.request, 'runs.read', run.workflow);
   return { conversation, after: 0, ...(isHidden ? { hidden: run } : {}) };
 }
 
 function startRun(
-  { parts: { coordination }, request }: Door,
+  door: Door,
   target: Target,
   { messageId, parts }: SentMessage,
 ): Promise<RunSummary> {
+  const { request } = door;
+  const { coordination } = door.parts;
   const asked = {
     idempotencyKey: keyOf(callerOf(request).access.userId, target, messageId),
     startedBy: asker(request),
-    mayCall: mayCall(request),
+    mayCall: mayCall(request, door.parts),
   };
   if ('workflow' in target) {
     const { name } = target.workflow;
@@ -102,6 +105,7 @@ async function answerTask(
       `task ${run.id} asks nothing now and takes no messages while it works`,
     );
   }
+  await renew(request, parts);
   assertMay(request, 'runs.approve', run.workflow);
   const answer = answerIn(message.parts);
   const question =

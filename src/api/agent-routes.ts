@@ -5,7 +5,6 @@ import { answers } from './answers.ts';
 import { sendTagged } from './etag.ts';
 import { mayRead, namedInPath } from './callers.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Coordination } from '../coordination/coordination.ts';
 import type { Http } from './http.ts';
 import type { RouteParts } from './parts.ts';
 import { leftSignal } from './left.ts';
@@ -90,7 +89,8 @@ export function agentRoutes(app: Http, parts: RouteParts): void {
   runRoute(app, parts);
 }
 
-function runRoute(app: Http, { agents, coordination }: RouteParts): void {
+function runRoute(app: Http, parts: RouteParts): void {
+  const { agents, coordination } = parts;
   app.post(
     '/api/v1/agents/:name/runs',
     {
@@ -114,7 +114,7 @@ function runRoute(app: Http, { agents, coordination }: RouteParts): void {
         ...(priority === undefined ? {} : { priority }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
         startedBy: asker(request),
-        mayCall: mayCall(request),
+        mayCall: mayCall(request, parts),
       });
       return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
     },
@@ -122,7 +122,7 @@ function runRoute(app: Http, { agents, coordination }: RouteParts): void {
 }
 
 function invokeRoute(app: Http, parts: RouteParts): void {
-  const { agents, clock, coordination, invocations } = parts;
+  const { agents, clock, invocations } = parts;
   app.post(
     '/api/v1/agents/:name/invoke',
     {
@@ -142,7 +142,7 @@ function invokeRoute(app: Http, parts: RouteParts): void {
       const { input, timeoutSeconds } = request.body;
       // What it calls are runs, and those hang below one.
       if (agent.invokes.length > 0) {
-        return invocations.hold(() => invokeAsRun(request, reply, coordination, agent));
+        return invocations.hold(() => invokeAsRun(request, reply, parts, agent));
       }
       const attemptId = newId(clock);
       const { output, usage } = await invocations.hold(() =>
@@ -164,9 +164,10 @@ function invokeRoute(app: Http, parts: RouteParts): void {
 async function invokeAsRun(
   request: FastifyRequest<{ Body: InvokeRequest; Headers: { 'idempotency-key'?: string } }>,
   reply: FastifyReply,
-  coordination: Coordination,
+  parts: RouteParts,
   { name }: AgentDefinition,
 ): Promise<InvocationAnswer> {
+  const { coordination } = parts;
   const { input, timeoutSeconds } = request.body;
   const idempotencyKey = request.headers['idempotency-key'];
   const { id } = await coordination.startAgent({
@@ -174,7 +175,7 @@ async function invokeAsRun(
     input: input ?? null,
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     startedBy: asker(request),
-    mayCall: mayCall(request),
+    mayCall: mayCall(request, parts),
   });
   const left = leftSignal(reply.raw);
   const signal =

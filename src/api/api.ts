@@ -35,6 +35,7 @@ import { systemRoutes } from './system-routes.ts';
 import type { BridgeParts, RouteParts } from './parts.ts';
 
 export type { BridgeParts } from './parts.ts';
+export { startLearningFace, type LearningFace, type LearningFaceOptions } from './learning-face.ts';
 export { createPublicAddress, type PublicAddress } from './public-address.ts';
 export type { FieldError, ProblemDocument } from './problem.ts';
 export type * from './agent-tool-schemas.ts';

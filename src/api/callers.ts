@@ -8,6 +8,7 @@ import {
   maskValue,
   type Action,
   type Caller,
+  type Identity,
   type Origin,
 } from '../identity/identity.ts';
 
@@ -75,6 +76,18 @@ export function namedInPath({ params }: FastifyRequest): string | undefined {
 export function callerOf(request: Pick<FastifyRequest, 'caller'>): Caller {
   if (request.caller !== undefined) return request.caller;
   throw new Error('the route is open and asks who is there');
+}
+
+/**
+ * Who asks, with the rights that he has now: for what is asked after waiting. Anybody's role that changed
+ * meanwhile has made the rights stale with which the request came in, and those allow nothing.
+ */
+export async function renew(
+  request: { caller: Caller | undefined },
+  { identity }: { readonly identity: Pick<Identity, 'callers'> },
+): Promise<Caller> {
+  request.caller = await identity.callers.renewed(callerOf(request));
+  return request.caller;
 }
 
 /** For lists: whether this item is the caller's to see. */

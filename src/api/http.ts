@@ -12,7 +12,7 @@ import {
   type Caller,
   type Identity,
 } from '../identity/identity.ts';
-import { originOf } from './callers.ts';
+import { originOf, renew } from './callers.ts';
 import type { Insiders } from './insiders.ts';
 import { createFastAccess, type FastAnswer } from './fast-access.ts';
 import type { Guard } from './guard.ts';
@@ -53,7 +53,7 @@ export const mcpPath = '/mcp';
 export interface HttpParts {
   readonly guard: Guard;
   readonly insiders: Insiders;
-  readonly identity: Pick<Identity, 'limits' | 'events'>;
+  readonly identity: Pick<Identity, 'limits' | 'events' | 'callers'>;
   readonly publicUrl: () => string;
   /** Whether the question of `fast-access.ts` is answered here. */
   readonly answersAccess: boolean;
@@ -181,6 +181,13 @@ function setUpRequests(app: FastifyInstance, parts: HttpParts) {
     } catch (error) {
       done(error as Error);
     }
+  });
+
+  // Reading the body takes a while, in which anybody's role may change.
+  app.addHook('preHandler', (request, _reply, done) => {
+    if (request.caller?.access.isCurrent !== false) return done();
+    // oxlint-disable-next-line promise/no-callback-in-promise -- Fastify's hook is told by a callback.
+    renew(request, parts).then(() => done(), done);
   });
 
   app.addHook('onResponse', async (request, reply) => {

@@ -4,13 +4,31 @@ import type { Caller } from '../identity/identity.ts';
 import type { Learning, Rater, RouteRequest, TaskFacts } from '../learning/learning.ts';
 import { candidatesFor, type Wanted } from './learning-candidates.ts';
 import type { RecommendationAnswer } from './learning-schemas.ts';
-import type { RouteParts } from './parts.ts';
+import type { BridgeParts, RouteParts } from './parts.ts';
 
 /** Of a task about which nobody said more than its words. */
 const unnamedType = 'task';
 
 /** What is there to be asked; `learning` is absent in a process that has none. */
 export type LearningParts = Pick<RouteParts, 'agents' | 'breakers' | 'learning'>;
+
+/** What the door of its own needs. */
+export type LearningFaceOptions = Pick<
+  BridgeParts,
+  | 'agents'
+  | 'breakers'
+  | 'clock'
+  | 'config'
+  | 'database'
+  | 'identity'
+  | 'learning'
+  | 'log'
+  | 'publicAddress'
+  | 'startedAt'
+  | 'version'
+>;
+/** And the state of that door. */
+export type LearningFaceParts = LearningFaceOptions & { readonly isReady: () => boolean };
 
 /** Throws `unavailable` in a process without learning. */
 export function learningOf({ learning }: Pick<RouteParts, 'learning'>): Learning {

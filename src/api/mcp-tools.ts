@@ -34,6 +34,8 @@ const entries: readonly ToolEntry[] = [
     startsRun: true,
     names: { name: 'agent' },
   },
+  { name: 'agent_recommend', operation: 'recommendAgent', annotations: looks },
+  { name: 'feedback_give', operation: 'giveFeedback', annotations: changes },
   { name: 'workflows_list', operation: 'listWorkflows', annotations: looks },
   { name: 'workflow_get', operation: 'getWorkflow', annotations: looks },
   { name: 'run_start', operation: 'startRun', annotations: adds, startsRun: true },

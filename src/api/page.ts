@@ -13,6 +13,7 @@ const scripts = [
   'report.js',
   'rights.js',
   'run-questions.js',
+  'run-rating.js',
   'run-tasks.js',
   'run.js',
   'lists.js',

@@ -2,22 +2,23 @@
 import type { FastifyRequest } from 'fastify';
 import { AppError, isId } from '../base/base.ts';
 import type { RunDetail } from '../coordination/coordination.ts';
-import { authorize, type Action, type Caller } from '../identity/identity.ts';
-import { assertMay, callerOf } from './callers.ts';
+import { authorize, type Action, type Caller, type Identity } from '../identity/identity.ts';
+import { assertMay, callerOf, renew } from './callers.ts';
 import type { RouteParts } from './parts.ts';
 
 interface AskedForRun {
-  readonly caller: Caller | undefined;
+  caller: Caller | undefined;
   readonly params: { readonly id: string };
 }
 
 /** The run, when the caller may do `action` on its workflow. Throws `run_not_found`, `denied`. */
 export async function runFor(
   request: AskedForRun,
-  { coordination }: Pick<RouteParts, 'coordination'>,
+  parts: Pick<RouteParts, 'coordination' | 'identity'>,
   action: Action,
 ): Promise<RunDetail> {
-  const run = await coordination.get(runId(request.params.id));
+  const run = await parts.coordination.get(runId(request.params.id));
+  await renew(request, parts);
   assertMay(request, action, run.workflow);
   return run;
 }
@@ -28,9 +29,11 @@ export function asker(request: Pick<FastifyRequest, 'caller'>): string {
 }
 
 /** Whether the caller may call an agent: what the agents of his run may call, too. */
-export function mayCall(request: Pick<FastifyRequest, 'caller'>): (agent: string) => boolean {
-  const caller = callerOf(request);
-  return (agent) => authorize(caller, 'agents.execute', agent).allowed;
+export function mayCall(
+  request: Pick<FastifyRequest, 'caller'>,
+  parts: { readonly identity: Pick<Identity, 'callers'> },
+): (agent: string) => Promise<boolean> {
+  return async (agent) => authorize(await renew(request, parts), 'agents.execute', agent).allowed;
 }
 
 /** The id of a run in lower case; what can not be one names no run. */

@@ -135,7 +135,7 @@ function againRoutes(app: Http, parts: RouteParts): void {
       const run = await coordination.fork(id, {
         ...request.body,
         by: asker(request),
-        mayCall: mayCall(request),
+        mayCall: mayCall(request, parts),
       });
       return reply.code(201).header('location', `/api/v1/runs/${run.id}`).send(run);
     },

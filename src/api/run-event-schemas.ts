@@ -27,6 +27,7 @@ import {
   time,
   type DeepReadonly,
 } from './schema-terms.ts';
+import { routeDecisionSchema, routesSchema } from './route-schemas.ts';
 import { amountsSchema } from './workflow-schemas.ts';
 
 export const usageSchema = describes<Usage>()(
@@ -119,13 +120,16 @@ const runEventBody = describes<RunEventBody>()(
       definitionHash: text,
       input: record,
       agents: Type.Record(Type.String(), text),
+      routes: maybe(routesSchema),
       irreversible: maybe(texts),
       startedBy: maybe(text),
       forkedFrom: maybe(Type.Object({ runId: text, task: text })),
       parent: maybe(Type.Object({ runId: text, task: text, attemptId: text, chain: texts })),
       callable: maybe(texts),
       allowance: maybe(amountsSchema),
-      inherited: maybe(Type.Record(Type.String(), Type.Object({ output: Type.Unknown() }))),
+      inherited: maybe(
+        Type.Record(Type.String(), Type.Object({ output: Type.Unknown(), agent: maybe(text) })),
+      ),
     }),
     Type.Object({ type: Type.Literal('run.claimed'), worker: text, takeover: Type.Boolean() }),
     Type.Object({ type: Type.Literal('run.released'), reason: text, until: maybe(text) }),
@@ -220,6 +224,15 @@ const taskEventBody = describes<TaskEventBody>()(
       ...attempt,
       attemptId: text,
       reserved: maybe(amountsSchema),
+    }),
+    Type.Object({
+      type: Type.Literal('task.routed'),
+      ...attempt,
+      agent: text,
+      decision: maybe(routeDecisionSchema),
+      stays: maybe(Type.Literal(true)),
+      external: maybe(Type.Literal(true)),
+      irreversible: maybe(Type.Literal(true)),
     }),
     Type.Object({ type: Type.Literal('attempt.progress'), task: text, text }),
     Type.Object({

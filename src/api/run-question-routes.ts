@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../base/base.ts';
 import { answers } from './answers.ts';
-import { mayRead } from './callers.ts';
+import { mayRead, renew } from './callers.ts';
 import type { Http } from './http.ts';
 import { cursorText, runParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
@@ -23,7 +23,7 @@ export function runQuestionRoutes(app: Http, parts: RouteParts): void {
   signalRoute(app, parts);
 }
 
-function listRoute(app: Http, { coordination }: RouteParts): void {
+function listRoute(app: Http, parts: RouteParts): void {
   app.get(
     '/api/v1/questions',
     {
@@ -49,14 +49,15 @@ function listRoute(app: Http, { coordination }: RouteParts): void {
         response: answers({ 200: questionPageSchema }),
       },
     },
-    (request) => askedQuestions(request, coordination),
+    (request) => askedQuestions(request, parts),
   );
 }
 
 async function askedQuestions(
   request: Pick<FastifyRequest, 'caller'> & { query: { limit?: number; cursor?: string } },
-  coordination: RouteParts['coordination'],
+  parts: RouteParts,
 ): Promise<QuestionPage> {
+  const { coordination } = parts;
   const { limit = 50, cursor } = request.query;
   const { items: runs, nextCursor } = await coordination.list({
     status: 'waiting',
@@ -65,6 +66,7 @@ async function askedQuestions(
   });
   const items: AskedQuestion[] = [];
   for (const { id, workflow } of runs) {
+    await renew(request, parts);
     if (!mayRead(request, 'runs.read', workflow)) continue;
     const { questions } = await coordination.get(id);
     for (const question of questions) items.push({ run: id, workflow, question });

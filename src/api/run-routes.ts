@@ -3,7 +3,7 @@ import { AppError, suggest } from '../base/base.ts';
 import { answers } from './answers.ts';
 import { assertAllowed } from '../identity/identity.ts';
 import { sendTagged } from './etag.ts';
-import { assertMay, callerOf, mayRead, namedInPath } from './callers.ts';
+import { assertMay, callerOf, mayRead, namedInPath, renew } from './callers.ts';
 import type { CalledRun } from '../coordination/coordination.ts';
 import type { Http } from './http.ts';
 import { cursorText, idempotencyHeader, nameParam, plainText, runParam } from './parameters.ts';
@@ -34,7 +34,8 @@ export function runRoutes(app: Http, parts: RouteParts): void {
   runEventRoutes(app, parts);
 }
 
-function workflowRoutes(app: Http, { coordination }: RouteParts): void {
+function workflowRoutes(app: Http, parts: RouteParts): void {
+  const { coordination } = parts;
   app.get(
     '/api/v1/workflows',
     {
@@ -48,6 +49,7 @@ function workflowRoutes(app: Http, { coordination }: RouteParts): void {
     },
     async (request, reply) => {
       const { definitions, problems } = await coordination.workflows();
+      await renew(request, parts);
       const items = definitions.filter(({ name }) => mayRead(request, 'workflows.read', name));
       return sendTagged(request, reply, { items, problems });
     },
@@ -82,7 +84,8 @@ function workflowRoutes(app: Http, { coordination }: RouteParts): void {
   );
 }
 
-function startRoute(app: Http, { coordination }: RouteParts): void {
+function startRoute(app: Http, parts: RouteParts): void {
+  const { coordination } = parts;
   app.post(
     '/api/v1/runs',
     {
@@ -114,7 +117,7 @@ function startRoute(app: Http, { coordination }: RouteParts): void {
         ...(priority === undefined ? {} : { priority }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
         startedBy: asker(request),
-        mayCall: mayCall(request),
+        mayCall: mayCall(request, parts),
       };
       if (request.query.plan === true) return reply.send(await coordination.plan(start));
       const run = await coordination.start(start);

@@ -17,6 +17,7 @@ import type {
   UndoStatus,
 } from '../coordination/coordination.ts';
 import { decision, questionSchema, usageSchema, verdictSchema } from './run-event-schemas.ts';
+import { routedViewSchema, routesSchema } from './route-schemas.ts';
 import {
   count,
   describes,
@@ -106,6 +107,7 @@ const taskViewSchema = describes<TaskView>()(
     kind: oneOf<TaskView['kind']>(['agent', 'group', 'approval', 'wait']),
     parent: maybe(text),
     agent: maybe(text),
+    routed: maybe(routedViewSchema),
     mode: maybe(workflowMode),
     description: text,
     status: oneOf(taskStatuses),
@@ -157,6 +159,7 @@ export const runPlanSchema = describes<RunPlan>()(
     input: record,
     waves: Type.Array(texts),
     agents: Type.Array(Type.Object({ name: text, hash: text, unavailable: maybe(text) })),
+    routes: maybe(routesSchema),
     irreversible: Type.Array(Type.Object({ task: text, why: text })),
   }),
   'RunPlan',

@@ -3,7 +3,7 @@ import type { NewScheduleRequest, Principal } from '../coordination/coordination
 import { AppError, suggest } from '../base/base.ts';
 import type { Caller } from '../identity/identity.ts';
 import { answers } from './answers.ts';
-import { assertMay, callerOf, mayRead, namedInPath } from './callers.ts';
+import { assertMay, callerOf, mayRead, namedInPath, renew } from './callers.ts';
 import type { Http } from './http.ts';
 import { cursorText, nameParam } from './parameters.ts';
 import type { RouteParts } from './parts.ts';
@@ -33,7 +33,8 @@ export function scheduleRoutes(app: Http, parts: RouteParts): void {
   runRoute(app, parts);
 }
 
-function readRoutes(app: Http, { schedules }: RouteParts): void {
+function readRoutes(app: Http, parts: RouteParts): void {
+  const { schedules } = parts;
   app.get(
     '/api/v1/schedules',
     {
@@ -48,6 +49,7 @@ function readRoutes(app: Http, { schedules }: RouteParts): void {
     },
     async (request, reply) => {
       const { items, ...more } = await schedules.list(request.query);
+      await renew(request, parts);
       const visible = items.filter(({ name }) => mayRead(request, 'schedules.read', name));
       return reply.send({ items: visible, ...more });
     },
@@ -85,7 +87,8 @@ function readRoutes(app: Http, { schedules }: RouteParts): void {
   );
 }
 
-function createRoute(app: Http, { schedules, coordination }: RouteParts): void {
+function createRoute(app: Http, parts: RouteParts): void {
+  const { schedules } = parts;
   app.post(
     '/api/v1/schedules',
     {
@@ -110,7 +113,7 @@ function createRoute(app: Http, { schedules, coordination }: RouteParts): void {
     async (request, reply) => {
       const wanted: NewScheduleRequest = request.body;
       assertMay(request, 'schedules.write', wanted.name);
-      await assertMayStart(request, coordination, wanted.workflow);
+      await assertMayStart(request, parts, wanted.workflow);
       if (request.query.plan === true) return reply.send(await schedules.plan(wanted));
       const made = await schedules.create(wanted, principalOf(request));
       return reply
@@ -171,7 +174,8 @@ function changeRoutes(app: Http, { schedules }: RouteParts): void {
   );
 }
 
-function runRoute(app: Http, { schedules, coordination }: RouteParts): void {
+function runRoute(app: Http, parts: RouteParts): void {
+  const { schedules } = parts;
   app.post(
     '/api/v1/schedules/:name/run',
     {
@@ -186,7 +190,7 @@ function runRoute(app: Http, { schedules, coordination }: RouteParts): void {
     },
     async (request, reply) => {
       const { workflow } = await schedules.get(request.params.name);
-      await assertMayStart(request, coordination, workflow, 'gone');
+      await assertMayStart(request, parts, workflow, 'gone');
       const fire = await schedules.runNow(request.params.name, principalOf(request));
       return reply.code(201).send(fire);
     },
@@ -195,12 +199,12 @@ function runRoute(app: Http, { schedules, coordination }: RouteParts): void {
 
 /** Throws `workflow_not_found`, unless it may be gone, before the right to start it is asked for. */
 async function assertMayStart(
-  request: { readonly caller: Caller | undefined },
-  coordination: RouteParts['coordination'],
+  request: { caller: Caller | undefined },
+  parts: Pick<RouteParts, 'coordination' | 'identity'>,
   workflow: string,
   mayBe?: 'gone',
 ): Promise<void> {
-  const { definitions } = await coordination.workflows();
+  const { definitions } = await parts.coordination.workflows();
   const names = definitions.map(({ name }) => name);
   if (mayBe !== 'gone' && !names.includes(workflow)) {
     const near = suggest(workflow, names);
@@ -209,6 +213,7 @@ async function assertMayStart(
       remedy: near === undefined ? 'GET /api/v1/workflows lists them.' : `Did you mean ${near}?`,
     });
   }
+  await renew(request, parts);
   assertMay(request, 'workflows.execute', workflow);
 }
 

@@ -15,6 +15,7 @@ import type {
   WorkflowMode,
   WorkflowProblem,
 } from '../coordination/coordination.ts';
+import { routeSchema } from './route-schemas.ts';
 import { count, describes, maybe, oneOf, text, texts, type DeepReadonly } from './schema-terms.ts';
 
 export const workflowMode = oneOf<WorkflowMode>([
@@ -71,7 +72,9 @@ const taskFields = {
 const agentTaskSchema = describes<AgentTask>()(
   Type.Object({
     ...taskFields,
-    agent: text,
+    agent: maybe(text),
+    route: maybe(routeSchema),
+    type: maybe(text),
     input: Type.Unknown(),
     timeoutMs: maybe(Type.Number()),
     retries: maybe(count),
@@ -133,6 +136,7 @@ const groupFields = {
   stream: maybe(streamSchema),
   voting: maybe(votingSchema),
   race: maybe(raceSchema),
+  differ: maybe(Type.Literal(true)),
 };
 
 const groupSchema = describes<Group>()(

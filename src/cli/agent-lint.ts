@@ -54,8 +54,7 @@ export async function lintFleet(
   config: Config,
   paths: readonly string[] = [],
 ): Promise<FleetLint> {
-  const { lintAgents } = await import('../agents/agents.ts');
-  const { agentFolders } = await import('../server.ts');
+  const { agentFolders, lintAgents } = await import('../agents/agents.ts');
   const options = { packageRoot: context.root, environment: context.env };
   const folders = agentFolders(config, context.root)
     .map(({ path }) => resolve(context.cwd, path))

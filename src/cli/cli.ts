@@ -12,6 +12,7 @@ import { registerConfig } from './config.ts';
 import { createContext, outputFormats, type CliContext, type ProcessFace } from './context.ts';
 import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
+import { registerLearn } from './learn.ts';
 import { registerLogin } from './login.ts';
 import { registerMcp } from './mcp.ts';
 import { registerMigrate } from './migrate.ts';
@@ -39,6 +40,7 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerWorkflow,
   registerSchedule,
   registerAgent,
+  registerLearn,
   registerBudget,
   registerBreaker,
   registerMcp,

@@ -12,6 +12,7 @@ import type {
 import { formatDuration, oneLine, plural } from './output.ts';
 import { shortId } from './run-ids.ts';
 import { formatTokens, formatUsd } from './progress-cost.ts';
+import { choiceText } from './progress-choice.ts';
 import { taskEnded, wakes } from './progress.ts';
 
 /** Through which doors an agent was called, with what is worth knowing of each. */
@@ -133,6 +134,8 @@ function taskLine(body: TaskEventBody): string {
       const aside = amountsText(body.reserved ?? {});
       return `started ${task}${nth}${aside === '' ? '' : `, ${aside} set aside`}`;
     }
+    case 'task.routed':
+      return routedLine(body, task);
     case 'attempt.progress':
       return `${task}: ${oneLine(body.text)}`;
     case 'attempt.succeeded': {
@@ -157,6 +160,19 @@ function taskLine(body: TaskEventBody): string {
     default:
       return effectLine(body, task);
   }
+}
+
+/** Who was chosen for a task, or stays with it. */
+function routedLine(
+  { agent, stays, decision }: Extract<TaskEventBody, { type: 'task.routed' }>,
+  task: string,
+): string {
+  if (stays === true) return `${task} stays with ${agent}`;
+  if (decision === undefined) return `chosen for ${task}: ${agent}`;
+  const { success, basis, candidates } = decision;
+  const evidence = decision.prospects.find((each) => each.agent === agent)?.evidence;
+  const view = { of: candidates.length, basis, success: success.mean };
+  return `chosen for ${task}: ${agent}${choiceText({ ...view, ...(evidence === undefined ? {} : { evidence }) })}`;
 }
 
 type EffectEvent = Extract<

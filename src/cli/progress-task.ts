@@ -2,6 +2,7 @@
 import type { TaskStatus, TaskView, WorkflowMode } from '../coordination/coordination.ts';
 import type { Colours } from './context.ts';
 import { formatBytes, formatDuration, oneLine, plural, truncate } from './output.ts';
+import { choiceText } from './progress-choice.ts';
 import { usageText } from './progress-cost.ts';
 import { taskEnded } from './progress.ts';
 
@@ -45,10 +46,16 @@ export function taskLine(task: TaskView, depth: number, look: Look): TreeLine {
     name: nameOf(task.id),
     status: task.status,
     rest: (room) => {
-      const parts = [timeOf(task, look.nowMs), attempts, noteOf(task, look)];
+      const parts = [timeOf(task, look.nowMs), attempts, chosenOf(task), noteOf(task, look)];
       return truncate(parts.filter((part) => part !== '').join('  '), room);
     },
   };
+}
+
+/** Who was chosen to do it, where that was a choice. */
+function chosenOf({ agent, routed }: TaskView): string {
+  if (agent === undefined || routed === undefined) return '';
+  return routed.stays === true ? `kept: ${agent}` : `chosen: ${agent}${choiceText(routed)}`;
 }
 
 /** The last part of a path: what it stands in is shown by where it stands. */

@@ -4,6 +4,7 @@
  */
 import type {
   Question,
+  RoutedView,
   RunDetail,
   RunEvent,
   RunEventBody,
@@ -139,6 +140,7 @@ function reopened(run: RunDetail, tasks: readonly string[]): RunDetail {
         progress: undefined,
         output: undefined,
         verdict: undefined,
+        routed: undefined,
       }),
     { ...rest, status: 'queued' },
   );
@@ -163,6 +165,8 @@ function advanceTask(run: RunDetail, body: TaskEventBody, at: string): RunDetail
       });
     case 'task.skipped':
       return endTask(run, id, 'skipped', at, { skippedBecause: body.reason });
+    case 'task.routed':
+      return withTask(run, id, { agent: body.agent, routed: routedOf(body) });
     case 'attempt.progress':
       return withTask(run, id, { progress: body.text });
     case 'attempt.started':
@@ -175,6 +179,25 @@ function advanceTask(run: RunDetail, body: TaskEventBody, at: string): RunDetail
     default:
       return run;
   }
+}
+
+function routedOf({
+  agent,
+  stays,
+  decision,
+}: Extract<TaskEventBody, { type: 'task.routed' }>): RoutedView {
+  const evidence = decision?.prospects.find((each) => each.agent === agent)?.evidence;
+  return {
+    ...(stays === undefined ? {} : { stays }),
+    ...(decision === undefined
+      ? {}
+      : {
+          of: decision.candidates.length,
+          success: decision.success.mean,
+          basis: decision.basis,
+        }),
+    ...(evidence === undefined ? {} : { evidence }),
+  };
 }
 
 function advanceRoot(run: RunDetail, body: TaskEventBody): RunDetail {
@@ -293,7 +316,8 @@ function newTask(run: RunDetail, id: string): TaskView {
     after: [],
     attempts: 0,
     ...(slash === -1 ? {} : { parent: id.slice(0, slash) }),
-    ...(like?.agent === undefined ? {} : { agent: like.agent }),
+    // Who does another item says nothing of who is chosen for this one.
+    ...(like?.agent === undefined || like.routed !== undefined ? {} : { agent: like.agent }),
     ...(like?.mode === undefined ? {} : { mode: like.mode }),
   };
 }

@@ -30,6 +30,7 @@ export function renderPlan(plan: RunPlan, colours: Colours): string {
     colours,
     unavailable,
     irreversible: new Set(irreversible.map(({ task }) => task)),
+    routes: plan.routes ?? {},
   };
   const lines = [
     `${colours.bold(workflow.name)}: ${workflow.description}`,
@@ -55,7 +56,12 @@ export function renderPlan(plan: RunPlan, colours: Colours): string {
 
 /** The tasks of a workflow as a tree, without a run in mind. */
 export function workflowTree(workflow: WorkflowDefinition, colours: Colours): string[] {
-  const look = { colours, unavailable: new Map<string, string>(), irreversible: new Set<string>() };
+  const look: PlanLook = {
+    colours,
+    unavailable: new Map(),
+    irreversible: new Set(),
+    routes: {},
+  };
   return [
     ...workflow.tasks.flatMap((task) => taskLines(task, 1, look)),
     ...judgeLines(workflow, 1, look),
@@ -72,6 +78,7 @@ interface PlanLook {
   readonly colours: Colours;
   readonly unavailable: ReadonlyMap<string, string>;
   readonly irreversible: ReadonlySet<string>;
+  readonly routes: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Stages, voters and racers have an order or none; only graphs have waves. */
@@ -109,15 +116,40 @@ function taskLines(task: TaskSpec, depth: number, look: PlanLook): string[] {
   return [line(agentText(task, look), agentFacts(task))];
 }
 
-function agentText(task: AgentTask, { unavailable, colours }: PlanLook): string {
+function agentText(task: AgentTask, look: PlanLook): string {
+  const { unavailable, colours } = look;
+  if (task.agent === undefined) return routeText(task, look);
   const why = unavailable.get(task.agent);
   const by = task.agent === nameOf(task.id) ? '' : `by ${task.agent}`;
   const missing = why === undefined ? '' : colours.red(`(unavailable: ${why})`);
   return [by, missing].filter((part) => part !== '').join(' ');
 }
 
-function agentFacts({ budget, workspace, compensate, retries, timeoutMs }: AgentTask): string[] {
+/** Who may be chosen: the first few, with those that can't work now marked. */
+function routeText({ id, route = {} }: AgentTask, look: PlanLook): string {
+  const most = 8;
+  const names = look.routes[id] ?? route.among ?? [];
+  const { category, capabilities = [] } = route;
+  const filters = [...(category === undefined ? [] : [category]), ...capabilities];
+  const of = filters.length === 0 ? '' : ` (${filters.join(', ')})`;
+  if (names.length === 0) return `by whom fits best${of}`;
+  const marked = names
+    .slice(0, most)
+    .map((name) => (look.unavailable.has(name) ? look.colours.red(`${name} (unavailable)`) : name));
+  const rest = names.length > most ? ` and ${names.length - most} more` : '';
+  return `by the best of ${names.length}${of}: ${marked.join(', ')}${rest}`;
+}
+
+function agentFacts({
+  type,
+  budget,
+  workspace,
+  compensate,
+  retries,
+  timeoutMs,
+}: AgentTask): string[] {
   return [
+    ...(type === undefined ? [] : [`type ${oneLine(type)}`]),
     ...(timeoutMs === undefined ? [] : [`${formatDuration(timeoutMs)} at most`]),
     ...(retries === undefined ? [] : [plural(retries, 'retry', 'retries')]),
     ...(budget === undefined ? [] : [`at most ${amountsText(budget)}`]),
@@ -141,6 +173,7 @@ function groupText(group: Group): string {
     parts.push(`the next starts after ${formatDuration(group.race.hedgeMs)}`);
     if (group.race.accept !== undefined) parts.push('answers must fit a schema');
   }
+  if (group.differ === true) parts.push('all different agents');
   parts.push(`at most ${group.maxParallel} at a time`);
   return parts.join(', ');
 }

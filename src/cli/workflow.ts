@@ -87,8 +87,8 @@ export async function lintWorkflows(
   config: Config,
   files: readonly string[] = [],
 ): Promise<WorkflowProblem[]> {
-  const { loadWorkflows, readWorkflow } = await import('../coordination/coordination.ts');
-  const { workflowFolders } = await import('../server.ts');
+  const { loadWorkflows, readWorkflow, workflowFolders } =
+    await import('../coordination/coordination.ts');
   const agents = await knownAgents(context, config);
   if (files.length === 0) {
     return [...(await loadWorkflows(workflowFolders(config, context.root), agents)).problems];

@@ -19,6 +19,7 @@ import type { RunSummary, WorkflowDefinition } from '../coordination/coordinatio
 import { identityClient } from './identity-client.ts';
 import { runClient, type StartOptions } from './run-client.ts';
 import type { CallOptions } from './send.ts';
+import { learningClient } from './learning-client.ts';
 import { limitsClient } from './limits-client.ts';
 import { scheduleClient } from './schedule-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
@@ -94,6 +95,7 @@ export function createClient(options: ClientOptions) {
     ...runClient((method, path, body, call) => request(method, path, body, call), open),
     ...scheduleClient((method, path, body) => request(method, path, body, {})),
     ...identityClient((method, path, body, call = {}) => request(method, path, body, call)),
+    ...learningClient((method, path, body, call = {}) => request(method, path, body, call)),
     ...limitsClient((method, path, body, call = {}) => request(method, path, body, call)),
   };
 }

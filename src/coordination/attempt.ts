@@ -17,12 +17,14 @@ import {
   type ErrorRecord,
   type Log,
 } from '../base/base.ts';
+import type { Call, CallEnd, CallGate, Refusal } from './call-gate.ts';
+import type { ChoiceContext, Choices } from './choices.ts';
 import type { AgentTask, Amounts, WorkflowDefinition } from './definition.ts';
+import type { TaskFacts } from '../learning/learning.ts';
 import { delegatingOf, type Delegating, type DelegationOptions } from './delegation.ts';
 import type { WorkspaceMark, Workspaces } from '../workspaces/workspaces.ts';
 import type { EventBody, Passage, Usage } from './events.ts';
-import type { TaskFacts } from '../learning/learning.ts';
-import { estimateOf } from './run-budget.ts';
+import { budgetOfCall, estimateOf } from './run-budget.ts';
 import { prepareRunFolder } from './run-folder.ts';
 import { scopeOf } from './scope.ts';
 import { templateOf, type Node } from './shape.ts';
@@ -31,37 +33,7 @@ import { StallWatch } from './stall-watch.ts';
 import type { RunState } from './state.ts';
 import type { TandemCalls } from './tandem-calls.ts';
 
-/** Asked before every call: breakers and budgets that runs share. */
-export interface CallGate {
-  /** Undefined when the call may begin; else why not, and when to ask again, where time helps. */
-  ask(call: Call): Promise<{ readonly error: ErrorRecord; readonly retryAt?: Date } | undefined>;
-  /** Called once for each call that was let in. `last`: no further attempt of the task follows. */
-  done(call: Call, end: CallEnd): Promise<void>;
-  /** Gives back what was set aside for attempts whose worker died. */
-  forget(attemptIds: readonly string[]): Promise<void>;
-  /** Throws `budget_not_found`. */
-  check(budgets: readonly string[]): Promise<void>;
-}
-
-export interface Call {
-  readonly attemptId: string;
-  readonly runId: string;
-  readonly agent: AgentDefinition;
-  readonly budgets: readonly string[];
-  /** Whether a budget that is used up ends the task, or makes it wait. */
-  readonly onBudget: 'ask' | 'fail';
-  readonly nowMs: number;
-  readonly estimate: { readonly microUsd?: number; readonly tokens?: number; readonly ms: number };
-}
-
-export interface CallEnd {
-  readonly error?: ErrorRecord;
-  readonly cancelled: boolean;
-  readonly last: boolean;
-  readonly usage: Usage | undefined;
-}
-
-export interface AttemptContext {
+export interface AttemptContext extends ChoiceContext {
   readonly registry: AgentRegistry;
   readonly home: string;
   readonly clock: Clock;
@@ -83,6 +55,8 @@ export interface AttemptRequest {
   readonly priority: number;
   readonly definition: WorkflowDefinition;
   readonly state: RunState;
+  /** Who does the tasks that name no agent. */
+  readonly choices: Choices;
   /** Where in the run: the task's path, with the numbers of items. */
   readonly path: string;
   readonly task: AgentTask;
@@ -142,6 +116,7 @@ class Attempt {
   async run(): Promise<EventBody> {
     const { context, runId, task, path, attempt, signal } = this.#request;
     const agent = await this.#agent();
+    if ('type' in agent) return agent;
     this.#retries = task.retries ?? agent.retries;
     const deferred = await this.#admit(agent);
     if (deferred !== undefined) return deferred;
@@ -206,7 +181,9 @@ class Attempt {
       context.log.error({ error, runId, task: path }, 'an attempt met a defect');
     }
     const failures = (state.tasks.get(path)?.failures ?? 0) + 1;
-    const again = error.retryable && failures <= this.#retries;
+    const again =
+      (error.retryable || this.#request.choices.othersCan(path, error.code)) &&
+      failures <= this.#retries;
     const record = errorRecord(error);
     await this.#done({ error: record, cancelled: false, last: !again, usage: own });
     // Being asked to call later is no failure: it is not counted, and the task waits.
@@ -225,18 +202,45 @@ class Attempt {
     };
   }
 
-  async #agent(): Promise<AgentDefinition> {
-    const { context, state, task } = this.#request;
-    const hash = state.agents[task.agent] ?? '';
+  /** Who does it; an event when nobody can now. */
+  async #agent(): Promise<AgentDefinition | EventBody> {
+    const { task } = this.#request;
+    if (task.route !== undefined) return this.#chosen();
+    return this.#pinned(task.agent ?? '');
+  }
+
+  async #pinned(name: string): Promise<AgentDefinition> {
+    const { context, state } = this.#request;
+    const hash = state.agents[name] ?? '';
     const agent = await context.registry.byHash(hash);
     if (agent !== undefined) return agent;
-    const message = `the definition ${hash.slice(0, 12)} of agent ${task.agent} is gone`;
+    const message = `the definition ${hash.slice(0, 12)} of agent ${name} is gone`;
     throw new AppError('agent_not_found', message);
+  }
+
+  /** What the agent is called with and does is the chosen one's, so it is chosen before all else. */
+  async #chosen(): Promise<AgentDefinition | EventBody> {
+    const { choices, path, task, attempt, signal, record } = this.#request;
+    const agents = await choices.candidates(path);
+    // A choice that fails is tried again as often as the most patient of those that could be chosen.
+    this.#retries = task.retries ?? Math.max(0, ...agents.map(({ retries }) => retries));
+    this.about = this.#request.about(this.#inputToCome());
+    const facts = await this.about;
+    const choice = await choices.choose({ path, task, attempt, agents, facts, signal, record });
+    if ('error' in choice) return this.#refused(choice);
+    return this.#pinned(choice.agent);
+  }
+
+  /** What the agent will get, with the folder that it is to change where it will get one like it. */
+  #inputToCome(): unknown {
+    const { workspace } = this.#request.task;
+    const folder = workspace && expand(workspace.folder, this.#scope(undefined));
+    return this.#input(typeof folder === 'string' ? folder : undefined);
   }
 
   /** Asks for permission; an event when the attempt may not begin now. */
   async #admit(agent: AgentDefinition): Promise<EventBody | undefined> {
-    const { context, runId, definition, path, attemptId, task } = this.#request;
+    const { context, runId, definition, attemptId, task } = this.#request;
     if (context.gate === undefined) return undefined;
     const call: Call = {
       attemptId,
@@ -252,10 +256,14 @@ class Attempt {
       this.#call = call;
       return undefined;
     }
-    const { error, retryAt } = refusal;
+    return this.#refused(refusal);
+  }
+
+  #refused({ error, retryAt }: Refusal): EventBody {
+    const { path, attempt } = this.#request;
     const { mode } = this.#node?.group ?? { mode: 'parallel' };
     if (retryAt === undefined || spareModes.has(mode)) {
-      return { type: 'attempt.failed', task: path, attempt: this.#request.attempt, error };
+      return { type: 'attempt.failed', task: path, attempt, error };
     }
     return this.#deferred(error, retryAt.getTime() - this.#request.nowMs());
   }
@@ -272,25 +280,24 @@ class Attempt {
   }
 
   async #invoke(agent: AgentDefinition, folder: string | undefined): Promise<InvocationResult> {
-    const { context, runId, path, task, attempt, attemptId, state, signal } = this.#request;
+    const { context, path, task, attempt, attemptId, state, signal } = this.#request;
     const stall = new StallWatch(context.clock, task.stallMs, agent.name);
     const { partial } = state.tasks.get(path) ?? {};
-    const budget = { ...estimateOf(task, agent), ...state.running.get(path) };
+    const budget = budgetOfCall(task, agent, state.running.get(path));
     const report = (text: string): void => {
       stall.progressed();
       this.#request.onProgress(text);
     };
     this.#calls = this.#delegating(agent, { budget, stall, report });
     try {
-      const input =
-        this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder));
+      const input = this.#input(folder);
       this.about = this.#request.about(input);
       return await this.#carry({
         agent,
         input,
         attemptId,
         attempt,
-        idempotencyKey: `${runId}/${path}`,
+        idempotencyKey: this.#key(agent),
         timeoutMs: task.timeoutMs ?? agent.timeoutMs,
         budget,
         ...(this.#calls === undefined ? {} : { delegate: this.#calls }),
@@ -309,6 +316,17 @@ class Attempt {
       stall.close();
       await this.#calls?.close();
     }
+  }
+
+  #input(folder: string | undefined): unknown {
+    const { task } = this.#request;
+    return this.#node?.isPlain === true ? task.input : expand(task.input, this.#scope(folder));
+  }
+
+  /** The same for all attempts of an agent; another agent that is chosen must not be taken for the first. */
+  #key({ name }: AgentDefinition): string {
+    const { runId, path, task } = this.#request;
+    return task.route === undefined ? `${runId}/${path}` : `${runId}/${path}@${name}`;
   }
 
   /** In this process, or through the doors that the task says. */
@@ -331,7 +349,7 @@ class Attempt {
     return delegatingOf(context.delegation, {
       agent,
       parent: { runId, task: path, attemptId, chain: state.parent?.chain ?? [] },
-      key: `${runId}/${path}`,
+      key: this.#key(agent),
       untold: state.tasks.get(path)?.untold ?? [],
       startedBy: state.startedBy,
       callable: state.callable,

@@ -74,7 +74,11 @@ function admitIn(
   return { admitted: true };
 }
 
-export function refusal(key: string, state: BreakerState['name'], untilMs: number): Admission {
+export function refusal(
+  key: string,
+  state: BreakerState['name'],
+  untilMs: number,
+): Extract<Admission, { admitted: false }> {
   const until = new Date(untilMs);
   const named = key.replace(':', ' ');
   const message =

@@ -31,6 +31,8 @@ export interface Breakers {
    * takes a place in each, or in none. Throws `database_*` when that can not be asked.
    */
   admit(keys: readonly string[], callId: string): Promise<Admission>;
+  /** The one that surely refuses a call now, from memory; takes no place. */
+  refusing(keys: readonly string[]): Extract<Admission, { admitted: false }> | undefined;
   /**
    * Tells how a call ended, with its retries: `breakerOutcome` says what its error counts as. A
    * success writes nothing while the breaker is closed; `none` gives a place in half-open back.
@@ -125,16 +127,21 @@ class SharedBreakers implements Breakers {
   }
 
   async admit(keys: readonly string[], callId: string): Promise<Admission> {
-    const found = keys.filter((key) => this.#refusing.has(key));
-    if (found.length === 0) return { admitted: true };
-    const nowMs = this.#databaseMs();
-    for (const key of found) {
-      const { state, untilMs } = this.#refusing.get(key) ?? { state: 'half_open', untilMs: 0 };
-      if (state === 'open' && nowMs < untilMs) return refusal(key, state, untilMs);
-    }
+    if (!keys.some((key) => this.#refusing.has(key))) return { admitted: true };
+    const refused = this.refusing(keys);
+    if (refused !== undefined) return refused;
     const admission = await this.#requests.submit({ keys, callId, act: 'admit' });
     if (admission.admitted) this.#held.set(callId, keys);
     return admission;
+  }
+
+  refusing(keys: readonly string[]): Extract<Admission, { admitted: false }> | undefined {
+    const nowMs = this.#databaseMs();
+    for (const key of keys) {
+      const { state, untilMs } = this.#refusing.get(key) ?? { state: 'half_open', untilMs: 0 };
+      if (state === 'open' && nowMs < untilMs) return refusal(key, state, untilMs);
+    }
+    return undefined;
   }
 
   async record(

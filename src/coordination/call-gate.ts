@@ -1,9 +1,47 @@
 /** What stands before every call of an agent: the breakers of all that it needs, and the budgets that its runs share. */
 import type { AgentDefinition } from '../agents/agents.ts';
 import { AppError, errorRecord, type ErrorRecord } from '../base/base.ts';
-import type { Call, CallEnd, CallGate } from './attempt.ts';
 import { breakerError, breakerKey, breakerOutcome, type Breakers } from './breakers.ts';
 import { budgetError, type Budgets } from './budgets.ts';
+import type { Usage } from './events.ts';
+
+/** Asked before every call: breakers and budgets that runs share. */
+export interface CallGate {
+  /** Undefined when the call may begin; else why not, and when to ask again, where time helps. */
+  ask(call: Call): Promise<Refusal | undefined>;
+  /** Why a call of the agent would surely be refused now, from memory; takes nothing. */
+  peek(agent: AgentDefinition): Refusal | undefined;
+  /** Called once for each call that was let in. `last`: no further attempt of the task follows. */
+  done(call: Call, end: CallEnd): Promise<void>;
+  /** Gives back what was set aside for attempts whose worker died. */
+  forget(attemptIds: readonly string[]): Promise<void>;
+  /** Throws `budget_not_found`. */
+  check(budgets: readonly string[]): Promise<void>;
+}
+
+export interface Call {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly agent: AgentDefinition;
+  readonly budgets: readonly string[];
+  /** Whether a budget that is used up ends the task, or makes it wait. */
+  readonly onBudget: 'ask' | 'fail';
+  readonly nowMs: number;
+  readonly estimate: { readonly microUsd?: number; readonly tokens?: number; readonly ms: number };
+}
+
+export interface CallEnd {
+  readonly error?: ErrorRecord;
+  readonly cancelled: boolean;
+  readonly last: boolean;
+  readonly usage: Usage | undefined;
+}
+
+/** `retryAt`: when to ask again, where time helps. */
+export interface Refusal {
+  readonly error: ErrorRecord;
+  readonly retryAt?: Date;
+}
 
 export interface CallGateOptions {
   readonly breakers: Breakers;
@@ -17,9 +55,7 @@ const askAgainMs = 10_000;
 
 /** Lets a call in when all breakers and budgets do, and tells them when it has ended. */
 export function createCallGate({ breakers, budgets }: CallGateOptions): CallGate {
-  async function refusedByBudget(
-    call: Call,
-  ): Promise<{ error: ErrorRecord; retryAt?: Date } | undefined> {
+  async function refusedByBudget(call: Call): Promise<Refusal | undefined> {
     if (call.budgets.length === 0) return undefined;
     const answer = await budgets.reserve({
       names: call.budgets,
@@ -51,6 +87,10 @@ export function createCallGate({ breakers, budgets }: CallGateOptions): CallGate
         // A call that does not begin must not keep its place in a half-open breaker.
         if (!isIn) await breakers.record(keys, call.attemptId, 'none');
       }
+    },
+    peek(agent) {
+      const refused = breakers.refusing(breakersOf(agent));
+      return refused && { error: errorRecord(breakerError(refused)), retryAt: refused.until };
     },
     async done(call: Call, { error, cancelled, last, usage }: CallEnd) {
       // Retries are within: only the last attempt's end counts, and the others give their place back.

@@ -3,11 +3,11 @@ import { availableParallelism } from 'node:os';
 import type { AgentRegistry } from '../agents/agents.ts';
 import type { Clock, Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import type { Learning } from '../learning/learning.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
-import type { CallGate } from './attempt.ts';
 import type { Breakers } from './breakers.ts';
 import type { Budgets } from './budgets.ts';
-import { createCallGate } from './call-gate.ts';
+import { createCallGate, type CallGate } from './call-gate.ts';
 import { ensurePartitions } from './partitions.ts';
 import { anyRun, countOpenRuns } from './queries.ts';
 import { RunFeed } from './run-feed.ts';
@@ -70,7 +70,12 @@ export {
 export { runFolder } from './run-folder.ts';
 export { openSchedules } from './schedules.ts';
 export { keepRunTables, startUpkeep, type Upkeep, type UpkeepOptions } from './upkeep.ts';
-export { loadWorkflows, readWorkflow, type LoadedWorkflows } from './workflow-files.ts';
+export {
+  loadWorkflows,
+  readWorkflow,
+  workflowFolders,
+  type LoadedWorkflows,
+} from './workflow-files.ts';
 export { workflowFileSchema, type KnownAgents } from './workflow.ts';
 
 export interface CoordinationOptions {
@@ -95,6 +100,8 @@ export interface CoordinationOptions {
   readonly doors?: readonly Door[];
   /** Folders that agents may change; absent: tasks that name one fail. */
   readonly workspaces?: Workspaces;
+  /** Chooses the agents of tasks that say `route`; absent: workflows that say it are refused. */
+  readonly router?: Pick<Learning, 'choose'>;
 }
 
 export interface CoordinationPart {
@@ -153,7 +160,7 @@ function createWorker(
   gate: CallGate | undefined,
 ): Worker {
   const { database, registry, home, clock, log, leaseMs, concurrency } = options;
-  const { workspaces } = options;
+  const { workspaces, router } = options;
   return new Worker({
     database,
     registry,
@@ -169,5 +176,6 @@ function createWorker(
     tandem: openTandem({ doors: options.doors ?? [], clock, log }),
     ...(gate === undefined ? {} : { gate }),
     ...(workspaces === undefined ? {} : { workspaces }),
+    ...(router === undefined ? {} : { router }),
   });
 }

@@ -1,4 +1,5 @@
 /** A checked workflow, in the form that is hashed and pinned by its runs. */
+import type { RouteMode } from '../learning/learning.ts';
 
 export type WorkflowMode =
   | 'sequential'
@@ -49,9 +50,28 @@ export interface TaskBase {
   readonly concurrency?: number;
 }
 
-/** A task that an agent does. */
+/**
+ * Who may do a task whose agent is chosen when it begins: those named in `among`, else all that whoever
+ * starts the run may call and that take the task's input; of either those of the category and with all
+ * of the capabilities.
+ */
+export interface Route {
+  readonly among?: readonly string[];
+  readonly category?: string;
+  readonly capabilities?: readonly string[];
+  /** How much may be tried out; absent: as it is set for the fleet. */
+  readonly mode?: RouteMode;
+  /** How much of a probability of success of 1 a dollar and a minute count. */
+  readonly perUsd?: number;
+  readonly perMinute?: number;
+}
+
+/** A task that an agent does: the one that it names, or one that is chosen. Exactly one of the two is set. */
 export interface AgentTask extends TaskBase {
-  readonly agent: string;
+  readonly agent?: string;
+  readonly route?: Route;
+  /** What kind of task it is: tasks of one type are compared with each other. */
+  readonly type?: string;
   /** What the agent gets; `${…}` expressions are resolved when the task starts. */
   readonly input: unknown;
   /** One attempt's limit; absent: the agent's own. */
@@ -105,6 +125,8 @@ export interface Group {
   readonly voting?: Voting;
   /** Of a competition. */
   readonly race?: Race;
+  /** The agents that are chosen for its tasks are different ones. */
+  readonly differ?: true;
 }
 
 export interface Stream {
@@ -147,7 +169,7 @@ export interface Race {
 }
 
 export interface WorkflowDefinition extends Group {
-  /** What a worker must know to drive it: 1 for tasks of agents alone, 2 for all else. Absent: 1. */
+  /** What a worker must know to drive it: 1 for tasks of agents alone, 3 where agents are chosen, else 2. Absent: 1. */
   readonly format?: number;
   readonly name: string;
   readonly description: string;
@@ -161,11 +183,13 @@ export interface WorkflowDefinition extends Group {
   readonly onBudget?: 'ask' | 'fail';
 }
 
+/** The format of workflows that choose agents. */
+export const routedFormat = 3;
 /** The newest format that this version drives. */
-export const knownFormat = 2;
+export const knownFormat = 3;
 
 export function isAgentTask(task: TaskSpec): task is AgentTask {
-  return 'agent' in task;
+  return 'agent' in task || 'route' in task;
 }
 
 export function isGroupTask(task: TaskSpec): task is GroupTask {
@@ -194,12 +218,13 @@ export function allTasks(group: Group): TaskSpec[] {
   return own.flatMap((task) => (isGroupTask(task) ? [task, ...allTasks(task.group)] : [task]));
 }
 
-/** Every agent that a workflow may call, compensations included, once each. */
+/** Every agent that a workflow names, compensations included, once each. */
 export function agentNames(definition: Group): string[] {
   const names = allTasks(definition)
     .filter(isAgentTask)
-    .flatMap(({ agent, compensate }) => [
-      agent,
+    .flatMap(({ agent, route, compensate }) => [
+      ...(agent === undefined ? [] : [agent]),
+      ...(route?.among ?? []),
       ...(compensate === undefined ? [] : [compensate.agent]),
     ]);
   return [...new Set(names)];

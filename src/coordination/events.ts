@@ -1,5 +1,6 @@
 /** The events of a run: all that is known of it is read from them. */
 import type { ErrorCode, ErrorRecord } from '../base/base.ts';
+import type { RouteDecision } from '../learning/learning.ts';
 import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import type { Amounts } from './definition.ts';
 
@@ -104,6 +105,13 @@ export type Verdict =
 /** The body of an event, by type. */
 export type EventBody = RunEventBody | TaskEventBody;
 
+/** What a fork takes over of a task. */
+export interface Inherited {
+  readonly output: unknown;
+  /** Who did it, where that was chosen. */
+  readonly agent?: string;
+}
+
 export type RunEventBody =
   | {
       readonly type: 'run.created';
@@ -112,6 +120,8 @@ export type RunEventBody =
       readonly input: Readonly<Record<string, unknown>>;
       /** Agent name to definition hash: what this run uses for its whole life. */
       readonly agents: Readonly<Record<string, string>>;
+      /** Of tasks whose agents are chosen, by path in the workflow: those that may be. */
+      readonly routes?: Readonly<Record<string, readonly string[]>>;
       /** Tasks whose effects can't be undone: said before the run starts. */
       readonly irreversible?: readonly string[];
       readonly startedBy?: string;
@@ -123,7 +133,7 @@ export type RunEventBody =
       /** What it may use: what is left to the caller. */
       readonly allowance?: Amounts;
       /** Results taken over from the run that this one was forked from. */
-      readonly inherited?: Readonly<Record<string, { readonly output: unknown }>>;
+      readonly inherited?: Readonly<Record<string, Inherited>>;
     }
   | { readonly type: 'run.claimed'; readonly worker: string; readonly takeover: boolean }
   /** The worker let go in good order; time until the next claim does not count against the limit. */
@@ -203,6 +213,21 @@ export type TaskEventBody =
       readonly attemptId: string;
       /** What was set aside for it from the run's budget. */
       readonly reserved?: Amounts;
+    }
+  /** Who does an attempt whose agent is chosen: written before the agent is called. */
+  | {
+      readonly type: 'task.routed';
+      readonly task: string;
+      readonly attempt: number;
+      readonly agent: string;
+      /** Its prospects are at most six: those of the chosen one and five others. Absent where the agent only stays. */
+      readonly decision?: RouteDecision;
+      /** It has the task from an attempt before. */
+      readonly stays?: true;
+      /** It acts outside: from now on no other agent gets this task of the run. */
+      readonly external?: true;
+      /** Nothing undoes what it does. */
+      readonly irreversible?: true;
     }
   | { readonly type: 'attempt.progress'; readonly task: string; readonly text: string }
   | {

@@ -83,9 +83,14 @@ export function openAttempts(events: readonly { readonly body: EventBody }[]): s
   for (const { body } of events) {
     if (!isEvent(body)) continue;
     if (body.type === 'attempt.started') open.set(body.task, body.attemptId);
-    else if ('task' in body && body.type !== 'attempt.progress') open.delete(body.task);
+    else if ('task' in body && endsAttempt(body)) open.delete(body.task);
   }
   return [...open.values()];
+}
+
+/** What is told of an attempt under way (its progress, its folder, who does it) does not end it. */
+function endsAttempt({ type }: EventBody): boolean {
+  return type.startsWith('attempt.') && type !== 'attempt.progress';
 }
 
 function isEvent(body: unknown): body is EventBody {

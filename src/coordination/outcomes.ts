@@ -12,13 +12,13 @@ import {
 import type { EventBody, Usage } from './events.ts';
 import { FolderSizes, type FolderSize } from './folder-size.ts';
 import { itemOf, join, nameOf, parentOf, templateOf, type Node } from './shape.ts';
-import type { RunState, TaskState } from './state.ts';
+import { agentAt, type RunState, type TaskState } from './state.ts';
 
 export interface FactSource {
   readonly definition: WorkflowDefinition;
   readonly state: RunState;
   readonly path: string;
-  readonly task: AgentTask & { readonly type?: string };
+  readonly task: AgentTask;
   /** With its expressions resolved; undefined while they are not. */
   readonly input: unknown;
 }
@@ -215,26 +215,37 @@ export class RunOutcomes {
     if (known?.attemptId === undefined || node === undefined || task === null) return;
     const definition = this.#definition;
     const state = this.#state;
-    const partners = partnersOf(state, node, path, task.agent);
+    const chosen = known.routed?.attempt === known.attempts ? known.routed : undefined;
+    const agent = task.agent ?? chosen?.agent;
+    // Nobody was found for it, so that nothing came of anybody.
+    if (agent === undefined) return;
+    const partners = partnersOf(state, node, path, agent);
     this.#ended.push({
       attemptId: known.attemptId,
       runId: this.#runId,
       task: path,
       workflow: definition.name,
       mode: node.group.mode,
-      agent: task.agent,
-      definitionHash: state.agents[task.agent] ?? '',
+      agent,
+      definitionHash: state.agents[agent] ?? '',
       facts: begun?.facts ?? factsOf({ definition, state, path, task, input: undefined }),
       startedAtMs: Math.min(known.attemptAtMs ?? endedAtMs, endedAtMs),
       endedAtMs,
       ...came,
       ...(partners.length === 0 ? {} : { partners }),
+      ...(chosen?.decision === undefined ? {} : { decision: chosen.decision }),
     });
   }
 }
 
 /** Others of its group that worked beside it or before it, at most eight, the nearest first. */
-function partnersOf(state: RunState, node: Node, path: string, own: string): string[] {
+export function partnersOf(
+  state: RunState,
+  node: Node,
+  path: string,
+  own?: string,
+  doerAt: (path: string) => string | undefined = (each) => agentAt(state, each),
+): string[] {
   const found = new Set<string>();
   const siblings = node.group.tasks;
   if (siblings.length < 2) return [];
@@ -247,8 +258,9 @@ function partnersOf(state: RunState, node: Node, path: string, own: string): str
   for (let at = last; at >= first && found.size < maxPartners; at -= 1) {
     const sibling = siblings[at];
     if (sibling === undefined || at === node.index || !isAgentTask(sibling)) continue;
-    const known = state.tasks.get(`${join(parentOf(path), nameOf(sibling.id))}${ending}`);
-    if (hasBegun(known) && sibling.agent !== own) found.add(sibling.agent);
+    const beside = `${join(parentOf(path), nameOf(sibling.id))}${ending}`;
+    const doer = hasBegun(state.tasks.get(beside)) ? doerAt(beside) : undefined;
+    if (doer !== undefined && doer !== own) found.add(doer);
   }
   return [...found].toSorted();
 }

@@ -1,7 +1,7 @@
 /** The projection of a run's events: pure, so that every worker and every face reads the same. */
 import { AppError } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
-import type { RunEvent, RunEventBody } from './events.ts';
+import type { Inherited, RunEvent, RunEventBody } from './events.ts';
 import { corrupt, heldMs, newRunState, newTaskState, runEnded, type RunState } from './state.ts';
 import { applyTaskEvent, removeTask } from './task-state.ts';
 import type { RunStatus } from './types.ts';
@@ -61,6 +61,7 @@ function applyRunEvent(
       state.status = 'queued';
       state.input = body.input;
       state.agents = body.agents;
+      state.routes = body.routes ?? {};
       state.irreversible = body.irreversible ?? [];
       state.startedBy = body.startedBy;
       state.parent = body.parent;
@@ -162,13 +163,14 @@ function applyAnswer(
 /** Results that a fork takes over stand as if their tasks had ended when it was made. */
 function inherit(
   state: RunState,
-  inherited: Readonly<Record<string, { readonly output: unknown }>>,
+  inherited: Readonly<Record<string, Inherited>>,
   atMs: number,
 ): void {
-  for (const [path, { output }] of Object.entries(inherited)) {
+  for (const [path, { output, agent }] of Object.entries(inherited)) {
     const task = newTaskState(path);
     task.status = 'completed';
     task.output = output;
+    if (agent !== undefined) task.routed = { agent, attempt: 0 };
     task.startedAtMs = atMs;
     task.finishedAtMs = atMs;
     task.reason = 'taken over from the run that this one was forked from';

@@ -1,12 +1,10 @@
 /** What of a run's events shows in its row. */
 import type { ErrorRecord } from '../base/base.ts';
-import { isAgentTask } from './definition.ts';
 import type { RowChange } from './event-log.ts';
 import type { EventBody } from './events.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import type { RunRow } from './queries.ts';
-import { templateOf } from './shape.ts';
-import { countTasks, isOver, openQuestions, runEnded, type RunState } from './state.ts';
+import { agentAt, countTasks, isOver, openQuestions, runEnded, type RunState } from './state.ts';
 
 const statusChanges: ReadonlySet<EventBody['type']> = new Set([
   'run.claimed',
@@ -70,12 +68,11 @@ export function endedRow(row: RunRow, state: RunState, at: Date | null): RunRow 
   };
 }
 
-function fingerprint({ shape }: RunState, error: ErrorRecord): string {
+function fingerprint(state: RunState, error: ErrorRecord): string {
   const task = error.details?.['task'];
   if (typeof task !== 'string') return fingerprintOf(error);
-  const spec = shape.nodes.get(templateOf(task))?.spec;
-  const agent = spec !== undefined && isAgentTask(spec) ? { agent: spec.agent } : {};
-  return fingerprintOf(error, { id: task, ...agent });
+  const agent = agentAt(state, task);
+  return fingerprintOf(error, { id: task, ...(agent === undefined ? {} : { agent }) });
 }
 
 /** Why a run needs no worker for now. */

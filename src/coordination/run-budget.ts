@@ -49,8 +49,14 @@ export function budgetOf(
     for (const reserved of state.running.values()) held += reserved[kind] ?? 0;
     left.set(kind, limit - Math.ceil(state.spent[kind]) - held);
   }
+  // Before an agent is chosen, enough is set aside for each of those that may be.
+  const mostOf = (task: AgentTask, kind: (typeof kinds)[number]): number | undefined => {
+    const names = task.agent === undefined ? (state.routes[task.id] ?? []) : [task.agent];
+    const each = names.flatMap((name) => estimateOf(task, agents.get(name))[kind] ?? []);
+    return each.length === 0 ? undefined : Math.max(...each);
+  };
   const wantedBy = (task: AgentTask, kind: (typeof kinds)[number]): number => {
-    const wanted = estimateOf(task, agents.get(task.agent))[kind];
+    const wanted = mostOf(task, kind);
     const most = state.allowance?.[kind];
     // Whoever is called gets by with what its caller has left.
     return most === undefined ? (wanted ?? 0) : Math.min(wanted ?? most, left.get(kind) ?? most);
@@ -96,6 +102,16 @@ export function estimateOf(task: AgentTask, agent: AgentDefinition | undefined):
     ...(agent === undefined ? {} : amountsOf(agent)),
     ...task.budget,
   };
+}
+
+/** What was set aside for a call; of a chosen agent not more than its own, since that was for any of them. */
+export function budgetOfCall(
+  task: AgentTask,
+  agent: AgentDefinition,
+  reserved: Amounts | undefined,
+): Amounts {
+  const own = estimateOf(task, agent);
+  return task.route === undefined ? { ...own, ...reserved } : { ...reserved, ...own };
 }
 
 /** An agent's own budget in our units. */

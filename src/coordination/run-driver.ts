@@ -1,6 +1,7 @@
 import { AppError, expand, newId } from '../base/base.ts';
 import { runAttempt } from './attempt.ts';
 import { Alarm } from './alarm.ts';
+import { Choices } from './choices.ts';
 import { decide } from './decide.ts';
 import type { Decision, Expressions, Start } from './walk.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
@@ -57,6 +58,7 @@ export class RunDriver {
   readonly #claimedMonotonicMs: number;
   readonly #state: RunState;
   readonly #expressions: Expressions;
+  readonly #choices: Choices;
   readonly #outcomes: RunOutcomes;
   readonly #attempts = new Map<string, Attempt>();
   readonly #signalIds = new Set<string>();
@@ -85,6 +87,7 @@ export class RunDriver {
     this.#agents = claimed.agents;
     this.#claimedMonotonicMs = claimed.claimedMonotonicMs;
     this.#state = newRunState(claimed.definition);
+    this.#choices = new Choices(context, this.#state);
     const { home } = context;
     const source = { home, runId: this.runId, definition: claimed.definition, state: this.#state };
     this.#outcomes = new RunOutcomes({ ...source, clock: context.clock });
@@ -142,7 +145,7 @@ export class RunDriver {
         const release = this.#releaseFor(decision, starting.length);
         if (release !== undefined) this.#record(release);
         if ((await this.#write(release, starting.length)) === 'fenced') return 'fenced';
-        if (this.#isOver()) return 'ended';
+        if (isOver(this.#state)) return 'ended';
         if (release !== undefined) return release.reason === stopping ? 'released' : 'parked';
         if (runEnded(this.#state.status)) {
           if ((await this.#undo()) === 'fenced') return 'fenced';
@@ -165,7 +168,7 @@ export class RunDriver {
 
   /** First facts of this lease: whose it is, and which attempts died with the worker before. */
   #open(takeover: boolean): void {
-    if (this.#isOver()) {
+    if (isOver(this.#state)) {
       throw new AppError(
         'run_corrupt',
         `run ${this.runId} is open but its events say ${this.#state.status}`,
@@ -278,7 +281,7 @@ export class RunDriver {
   #releaseFor(decision: Decision, starting: number): Release | undefined {
     const state = this.#state;
     const isIdle = this.#attempts.size === 0 && starting === 0 && this.#inbox.length === 0;
-    if (!isIdle || this.#isOver()) return undefined;
+    if (!isIdle || isOver(this.#state)) return undefined;
     if (this.#letGo !== 'no') return { type: 'run.released', reason: stopping };
     if (runEnded(state.status)) return undefined;
     // What waits for a place, or was just asked, is looked at again first.
@@ -327,13 +330,9 @@ export class RunDriver {
     }
   }
 
-  #isOver(): boolean {
-    return isOver(this.#state);
-  }
-
   /** The run as it ended, for who waits for it. */
   #endedAt(at: Date | null): Ended | undefined {
-    if (!this.#isOver()) return undefined;
+    if (!isOver(this.#state)) return undefined;
     const row = endedRow(this.#row, this.#state, at);
     return () => detailView(row, this.#definition, this.#state);
   }
@@ -372,6 +371,7 @@ export class RunDriver {
       path,
       task,
       extra,
+      choices: this.#choices,
       attempt,
       attemptId,
       signal,

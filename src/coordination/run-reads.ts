@@ -6,7 +6,7 @@ import type { Definitions } from './definitions.ts';
 import { projectRun } from './projection.ts';
 import * as queries from './queries.ts';
 import type { RunRow } from './queries.ts';
-import type { RunState } from './state.ts';
+import { runEnded, type RunState } from './state.ts';
 import type { RunDetail } from './types.ts';
 import { detailView, eventViews } from './views.ts';
 
@@ -15,6 +15,9 @@ export interface LoadedRun {
   readonly definition: WorkflowDefinition;
   readonly state: RunState;
 }
+
+/** It takes a run that ends and is opened again at each look; and a row that a hand has changed never fits. */
+const mostLooks = 3;
 
 /** Reads runs, and the definitions that they are pinned to. */
 export class RunReads {
@@ -38,8 +41,13 @@ export class RunReads {
   }
 
   async detail(row: RunRow): Promise<RunDetail> {
-    const { definition, state } = await this.#project(row);
-    return detailView(row, definition, state);
+    let read = await this.#project(row);
+    // Row and events are two looks: a run that ended between them would be shown as one that goes on,
+    // and yet with all of its events, so that whoever follows it from there waits for an end in vain.
+    for (let left = mostLooks; left > 0 && isTorn(read); left -= 1) {
+      read = await this.load(row.run_id);
+    }
+    return detailView(read.row, read.definition, read.state);
   }
 
   async #project(row: RunRow): Promise<LoadedRun> {
@@ -52,6 +60,10 @@ export class RunReads {
     const rows = await this.#database.query(queries.eventsOfRuns([row.run_id]));
     return { row, definition, state: projectRun(definition, eventViews(rows)) };
   }
+}
+
+function isTorn({ row, state }: LoadedRun): boolean {
+  return runEnded(row.status) !== runEnded(state.status);
 }
 
 /** An id that is none can not name a run; the database must not have to say so. */

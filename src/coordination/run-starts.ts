@@ -4,17 +4,20 @@ import type { AgentDefinition } from '../agents/agents.ts';
 import { AppError, canonicalJson, newId, suggest } from '../base/base.ts';
 import { agentWorkflow } from './agent-runs.ts';
 import { assertNoBudgets } from './call-gate.ts';
-import { agentNames, allTasks, isAgentTask, type WorkflowDefinition } from './definition.ts';
+import { agentNames, type WorkflowDefinition } from './definition.ts';
 import type { Definitions } from './definitions.ts';
-import type { EventBody } from './events.ts';
+import type { EventBody, Inherited } from './events.ts';
 import { wavesOf } from './graph.ts';
 import { GroupCommit } from './group-commit.ts';
 import { resolveInputs } from './inputs.ts';
+import { irreversibleIn, irreversibleOf, type Routes } from './irreversible.ts';
 import * as queries from './queries.ts';
 import type { CreateColumns } from './queries.ts';
 import { standingOn } from './rerun.ts';
+import { RouteStarts, routesIn } from './route-starts.ts';
 import type { RunReads } from './run-reads.ts';
 import type { RunsOptions } from './runs.ts';
+import type { TaskState } from './state.ts';
 import type { Coordination, RunPlan, RunSummary, StartAgent, StartRun } from './types.ts';
 import { summaryView } from './views.ts';
 import { findWorkflow, WorkflowFiles, type LoadedWorkflows } from './workflow-files.ts';
@@ -37,12 +40,14 @@ export class RunStarts {
   readonly #definitions: Definitions;
   readonly #creations: GroupCommit<Creation, Date | undefined>;
   readonly #files: WorkflowFiles;
+  readonly #routes: RouteStarts;
 
   constructor(options: RunsOptions, reads: RunReads, definitions: Definitions) {
     this.#options = options;
     this.#reads = reads;
     this.#definitions = definitions;
     this.#files = new WorkflowFiles(options.workflowFolders, options.registry);
+    this.#routes = new RouteStarts(options);
     this.#creations = new GroupCommit({
       name: 'the queue of runs to be created',
       capacity: 10_000,
@@ -57,7 +62,7 @@ export class RunStarts {
   }
 
   async plan(request: StartRun): Promise<RunPlan> {
-    const { definition, input, agents } = await this.#prepare(request);
+    const { definition, input, agents, routes } = await this.#prepare(request);
     return {
       workflow: definition,
       input,
@@ -69,14 +74,15 @@ export class RunStarts {
           ? { name, hash }
           : { name, hash, unavailable: status.reason ?? 'no reason known' };
       }),
-      irreversible: irreversibleOf(definition, agents),
+      ...routesIn(routes),
+      irreversible: irreversibleOf(definition, agents, routes),
     };
   }
 
   async start(request: StartRun): Promise<RunSummary> {
     const priority = checkedPriority(request.priority ?? 50);
     const key = checkedKey(request.idempotencyKey);
-    const { definition, input, agents } = await this.#prepare(request);
+    const { definition, input, agents, routes } = await this.#prepare(request);
     const callable = await this.#callable(agents, request.mayCall);
     return this.#begin(definition, agents, {
       priority,
@@ -84,7 +90,8 @@ export class RunStarts {
       asked: [definition.name, input, priority],
       created: {
         input,
-        ...irreversibleIn(definition, agents),
+        ...routesIn(routes),
+        ...irreversibleIn(definition, agents, routes),
         ...(callable === undefined ? {} : { callable }),
         ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
       },
@@ -134,6 +141,7 @@ export class RunStarts {
     );
     // Otherwise a fork would be a way around what its starter, or who forks it, may call and spend.
     const callable = mayCall === undefined ? state.callable : await this.#callable(agents, mayCall);
+    const routes = await this.#routes.again(definition, state.routes, mayCall);
     return this.#begin(definition, agents, {
       priority: row.priority,
       key: null,
@@ -141,7 +149,8 @@ export class RunStarts {
       created: {
         input,
         forkedFrom: { runId: row.run_id, task: from },
-        inherited: Object.fromEntries(kept.map(({ id, output }) => [id, { output }])),
+        inherited: Object.fromEntries(kept.map((task) => [task.id, inheritedOf(task)])),
+        ...routesIn(routes),
         ...(state.irreversible.length === 0 ? {} : { irreversible: state.irreversible }),
         ...(callable === undefined ? {} : { callable }),
         ...(state.allowance === undefined ? {} : { allowance: state.allowance }),
@@ -204,10 +213,13 @@ export class RunStarts {
     definition: WorkflowDefinition;
     input: Record<string, unknown>;
     agents: AgentDefinition[];
+    routes: Routes;
   }> {
     const definition = findWorkflow(request.workflow, await this.workflows());
     await this.#checkBudgets(definition);
-    const agents = agentNames(definition).map((name) => {
+    const routes = await this.#routes.of(definition, request.mayCall);
+    const names = new Set([...agentNames(definition), ...Object.values(routes).flat()]);
+    const agents = [...names].map((name) => {
       const agent = this.#options.registry.get(name);
       if (agent !== undefined) return agent;
       throw new AppError(
@@ -219,6 +231,7 @@ export class RunStarts {
       definition,
       input: await resolveInputs(definition, request.input, this.#options.cwd),
       agents,
+      routes,
     };
   }
 
@@ -291,18 +304,14 @@ export class RunStarts {
   }
 }
 
+function inheritedOf({ output, routed }: TaskState): Inherited {
+  return { output, ...(routed === undefined ? {} : { agent: routed.agent }) };
+}
+
 function checkedKey(key: string | undefined): string | null {
   if (key === undefined) return null;
   if (key.length > 0 && key.length <= 255 && !key.includes('\0')) return key;
   throw new AppError('invalid_input', 'an idempotency key has 1 to 255 characters and no NUL');
-}
-
-function irreversibleIn(
-  definition: WorkflowDefinition,
-  agents: readonly AgentDefinition[],
-): { irreversible?: readonly string[] } {
-  const irreversible = irreversibleOf(definition, agents).map(({ task }) => task);
-  return irreversible.length === 0 ? {} : { irreversible };
 }
 
 function checkedPriority(priority: number): number {
@@ -311,26 +320,6 @@ function checkedPriority(priority: number): number {
     'invalid_input',
     `priority must be a whole number from 1 to 100, got ${priority}`,
   );
-}
-
-/** Tasks whose effects nobody could undo: said before a run starts. */
-function irreversibleOf(
-  definition: WorkflowDefinition,
-  agents: readonly AgentDefinition[],
-): { task: string; why: string }[] {
-  const effects = new Map(agents.map(({ name, sideEffects }) => [name, sideEffects]));
-  return allTasks(definition)
-    .filter(isAgentTask)
-    .flatMap(({ id, agent, compensate, workspace }) => {
-      const kind = effects.get(agent);
-      if (kind === 'external' && compensate === undefined) {
-        return [{ task: id, why: `agent ${agent} acts outside, and the task names no compensate` }];
-      }
-      if (kind === 'workspace' && workspace === undefined) {
-        return [{ task: id, why: `agent ${agent} changes files, and the task names no workspace` }];
-      }
-      return [];
-    });
 }
 
 function columnsOf(batch: readonly Creation[]): CreateColumns {

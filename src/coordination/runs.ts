@@ -1,8 +1,9 @@
 import type { AgentRegistry } from '../agents/agents.ts';
 import { AppError, isId, type Clock, type Log } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
+import type { Learning } from '../learning/learning.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
-import type { CallGate } from './attempt.ts';
+import type { CallGate } from './call-gate.ts';
 import { Definitions } from './definitions.ts';
 import type { RunEvent } from './events.ts';
 import * as queries from './queries.ts';
@@ -25,6 +26,8 @@ export interface RunsOptions {
   readonly feed: RunFeed;
   readonly workspaces?: Workspaces;
   readonly gate?: CallGate;
+  /** Whether agents are chosen in this process; absent: runs that ask for it are refused. */
+  readonly router?: Pick<Learning, 'choose'>;
 }
 
 /**

@@ -1,9 +1,8 @@
 /** What expressions can name, by where they stand. */
 import { runFolder } from './run-folder.ts';
 import type { WorkflowDefinition } from './definition.ts';
-import { isAgentTask } from './definition.ts';
 import { itemOf, join, nameOf, parentOf, templateOf } from './shape.ts';
-import { taskEnded, type RunState } from './state.ts';
+import { agentAt, taskEnded, type RunState } from './state.ts';
 
 type Scope = Readonly<Record<string, unknown>>;
 
@@ -69,9 +68,8 @@ function levelsOf(path: string): string[] {
 function taskScope(state: RunState, path: string): object | undefined {
   const task = state.tasks.get(path);
   if (task === undefined || !taskEnded(task.status)) return undefined;
-  const spec = state.shape.nodes.get(templateOf(path))?.spec;
   const { status, output = null, error = null, reason = null, verdict = null } = task;
-  const agent = spec !== undefined && isAgentTask(spec) ? spec.agent : null;
+  const agent = agentAt(state, path) ?? null;
   return { agent, status, output, error, reason, verdict };
 }
 

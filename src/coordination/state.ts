@@ -2,10 +2,14 @@
 import { AppError, type ErrorRecord } from '../base/base.ts';
 import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import type { Amounts, WorkflowDefinition } from './definition.ts';
-import type { Parent, Answer, Question, RunEvent, Usage, Verdict } from './events.ts';
-import { shapeOf, type Shape } from './shape.ts';
+import { isAgentTask } from './definition.ts';
+import type { Answer, EventBody, Parent, Question, RunEvent, Usage, Verdict } from './events.ts';
+import { shapeOf, templateOf, type Shape } from './shape.ts';
 import type { Stream } from './stream.ts';
 import type { RunStatus, TaskStatus, UndoStatus } from './types.ts';
+
+/** Who was chosen for an attempt. */
+export type Routed = Omit<Extract<EventBody, { type: 'task.routed' }>, 'type' | 'task'>;
 
 export interface TaskState {
   readonly id: string;
@@ -43,6 +47,14 @@ export interface TaskState {
   stream: Stream | undefined;
   /** The state of its folder before the first attempt. */
   mark: WorkspaceMark | undefined;
+  /** Of a task whose agent is chosen: the last choice. */
+  routed: Routed | undefined;
+  /** The choice that the next attempt keeps. */
+  keeps: Routed | undefined;
+  /** Chosen agents that failed at it, or could not work at all, since it was last made new. */
+  readonly failedBy: string[];
+  /** A chosen agent did what nothing undoes. */
+  isIrreversible: boolean;
 }
 
 /** Something that a run did to the world, in the order in which it did it. */
@@ -68,6 +80,8 @@ export interface RunState {
   parent: Parent | undefined;
   callable: readonly string[] | undefined;
   allowance: Amounts | undefined;
+  /** Who may do the tasks whose agents are chosen, by path in the workflow. */
+  routes: Readonly<Record<string, readonly string[]>>;
   irreversible: readonly string[];
   readonly tasks: Map<string, TaskState>;
   /** Paths of the attempts under way, and what was set aside for each. */
@@ -135,6 +149,7 @@ export function newRunState(definition: WorkflowDefinition): RunState {
     parent: undefined,
     callable: undefined,
     allowance: undefined,
+    routes: {},
     irreversible: [],
     tasks: new Map(shape.fixed.map((id) => [id, newTaskState(id)])),
     running: new Map(),
@@ -167,6 +182,13 @@ export function heldMs(state: RunState, nowMs: number): number {
   return (
     state.heldMs + (state.claimedAtMs === undefined ? 0 : Math.max(0, nowMs - state.claimedAtMs))
   );
+}
+
+/** Who does the task at a path, as far as that is known: the agent that it names, or the one chosen last. */
+export function agentAt(state: RunState, path: string): string | undefined {
+  const spec = state.shape.nodes.get(templateOf(path))?.spec;
+  if (spec === undefined || !isAgentTask(spec)) return undefined;
+  return spec.agent ?? state.tasks.get(path)?.routed?.agent;
 }
 
 /** Tasks of a run by status; those of a pipeline as far as they have begun. */
@@ -212,5 +234,9 @@ export function newTaskState(id: string): TaskState {
     verdict: undefined,
     stream: undefined,
     mark: undefined,
+    routed: undefined,
+    keeps: undefined,
+    failedBy: [],
+    isIrreversible: false,
   };
 }

@@ -27,7 +27,8 @@ export function leftByOthers(state: RunState): EventBody[] {
 
 /** Whether the event is of an attempt that is not under way any more. */
 export function comesTooLate(state: RunState, body: EventBody): boolean {
-  return 'task' in body && body.type.startsWith('attempt.') && !state.running.has(body.task);
+  if (!('task' in body) || state.running.has(body.task)) return false;
+  return body.type === 'task.routed' || body.type.startsWith('attempt.');
 }
 
 /** Whether a group around the task has ended: the task was on its way out. */

@@ -1,6 +1,7 @@
 /** How the events of a task change the state of its run. */
 import type { WorkspaceChange, WorkspaceMark } from '../workspaces/workspaces.ts';
 import { isAgentTask } from './definition.ts';
+import { breakerOutcome } from './breaker-outcome.ts';
 import type { Amounts } from './definition.ts';
 import type { RunEvent, TaskEventBody, Usage } from './events.ts';
 import { itemOf, join, nameOf, parentOf, templateOf, type Node } from './shape.ts';
@@ -14,7 +15,10 @@ export function removeTask(state: RunState, path: string, atMs: number): void {
   const before = state.tasks.get(path);
   if (before === undefined) return;
   leave(state, path, atMs);
-  state.tasks.set(path, { ...newTaskState(path), attempts: before.attempts });
+  const { attempts, keeps, isIrreversible } = before;
+  // Whoever acts outside keeps the task: it alone can know what it has done under the task's key.
+  const kept = keeps?.external === true ? keeps : undefined;
+  state.tasks.set(path, { ...newTaskState(path), attempts, keeps: kept, isIrreversible });
 }
 
 export function applyTaskEvent(
@@ -171,13 +175,22 @@ function applyAttemptEvent(
     case 'attempt.progress':
       task.progress = body.text;
       return;
+    case 'task.routed': {
+      const { type: _type, task: _path, ...routed } = body;
+      task.routed = routed;
+      task.isIrreversible ||= body.irreversible === true;
+      return;
+    }
     case 'attempt.succeeded':
+      keepExternal(task, body);
       task.output = body.output;
       task.error = undefined;
       spend(state, task, body.usage);
       endTask(state, node, task, 'completed', atMs);
       return;
     case 'attempt.failed':
+      keepExternal(task, body);
+      noteFailed(task, body);
       task.failures += 1;
       task.error = body.error;
       task.partial = body.partial;
@@ -191,12 +204,14 @@ function applyAttemptEvent(
       postpone(state, task, Date.parse(body.retryAt), atMs);
       return;
     case 'attempt.abandoned':
+      if (task.routed?.attempt === body.attempt) task.keeps = task.routed;
       task.abandoned += 1;
       noteUntold(task);
       task.reason = body.reason;
       postpone(state, task, undefined, atMs);
       return;
     case 'attempt.cancelled':
+      keepExternal(task, body);
       task.reason = body.reason;
       spend(state, task, body.usage);
       endTask(state, node, task, 'cancelled', atMs);
@@ -205,6 +220,23 @@ function applyAttemptEvent(
       throw corrupt(event, `${body.type} is no event that is known here`);
   }
 }
+
+/** Whoever may have acted outside is asked again, under the same key, and nobody else is. */
+function keepExternal(task: TaskState, { attempt }: { readonly attempt: number }): void {
+  if (task.routed?.attempt !== attempt) return;
+  const { decision: _made, ...routed } = task.routed;
+  task.keeps = routed.external === true ? routed : undefined;
+}
+
+/** What the caller or a budget is to blame for says nothing of the agent. */
+function noteFailed(task: TaskState, { attempt, error }: Of<'attempt.failed'>): void {
+  if (task.routed?.attempt !== attempt) return;
+  if (breakerOutcome(error) !== 'failure' && !cannotWork.has(error.code)) return;
+  task.failedBy.push(task.routed.agent);
+}
+
+/** Of an agent that fails so another one may do what this one can't. */
+export const cannotWork: ReadonlySet<string> = new Set(['agent_unavailable', 'agent_not_found']);
 
 function noteUntold(task: TaskState): void {
   if (task.attemptId !== undefined) task.untold.push(task.attemptId);

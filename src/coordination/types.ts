@@ -1,5 +1,6 @@
 /** Coordination as the faces see it: runs, their tasks, and what may be asked of them. */
 import type { ErrorRecord } from '../base/base.ts';
+import type { RouteDecision } from '../learning/learning.ts';
 import type { Amounts, WorkflowDefinition, WorkflowMode } from './definition.ts';
 import type { Answer, Parent, Question, RunEvent, Usage, Verdict } from './events.ts';
 
@@ -57,7 +58,10 @@ export interface TaskView {
   readonly kind: 'agent' | 'group' | 'approval' | 'wait';
   /** The group it stands in. */
   readonly parent?: string;
+  /** Who does it; of a task whose agent is chosen, once that is done. */
   readonly agent?: string;
+  /** How its agent was chosen. */
+  readonly routed?: RoutedView;
   /** Of a group. */
   readonly mode?: WorkflowMode;
   readonly description: string;
@@ -80,6 +84,19 @@ export interface TaskView {
   readonly verdict?: Verdict;
   /** Of a pipeline: its items. */
   readonly items?: number;
+}
+
+/** A choice in short; the event `task.routed` has all of it. */
+export interface RoutedView {
+  /** How many could have been chosen. */
+  readonly of?: number;
+  /** It has the task from an attempt before. */
+  readonly stays?: true;
+  /** Its probability of success, 0 to 1. */
+  readonly success?: number;
+  readonly basis?: RouteDecision['basis'];
+  /** Outcomes of tasks like this one that spoke for it, weighed by their likeness. */
+  readonly evidence?: number;
 }
 
 export interface RunDetail extends RunSummary {
@@ -151,6 +168,8 @@ export interface RunPlan {
     readonly hash: string;
     readonly unavailable?: string;
   }[];
+  /** Who could be chosen, by the paths of the tasks that say `route`. */
+  readonly routes?: Readonly<Record<string, readonly string[]>>;
   /** Tasks whose effects can't be undone, and why. */
   readonly irreversible: readonly { readonly task: string; readonly why: string }[];
 }

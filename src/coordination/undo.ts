@@ -44,8 +44,7 @@ export interface UndoRequest {
  */
 export async function undoEffects(request: UndoRequest): Promise<'undone' | 'failed'> {
   const { state, record } = request;
-  const begun = state.irreversible.some((task) => (state.tasks.get(task)?.attempts ?? 0) > 0);
-  let outcome: 'undone' | 'failed' = begun ? 'failed' : 'undone';
+  let outcome: 'undone' | 'failed' = irreversiblyDone(state).length > 0 ? 'failed' : 'undone';
   for (const { task } of openEffects(state, 'compensation')) {
     const { detail, error } = await attempted(request, () => compensate(request, task));
     if (error !== undefined) outcome = 'failed';
@@ -71,6 +70,16 @@ export async function undoEffects(request: UndoRequest): Promise<'undone' | 'fai
     });
   }
   return outcome;
+}
+
+/** Tasks that did what nothing undoes. Where an agent was chosen, it counts what that one does. */
+function irreversiblyDone(state: RunState): string[] {
+  const irreversible = new Set(state.irreversible);
+  return [...state.tasks.values()].flatMap(({ id, attempts, isIrreversible }) => {
+    const template = templateOf(id);
+    if (attempts === 0 || !irreversible.has(template)) return [];
+    return state.routes[template] === undefined || isIrreversible ? [id] : [];
+  });
 }
 
 interface OpenEffect {
@@ -185,8 +194,7 @@ export async function planUndo(request: {
   for (const { task, undone } of state.effects) {
     if (undone) effects.push({ task, how: 'done', summary: 'undone already' });
   }
-  for (const task of state.irreversible) {
-    if ((state.tasks.get(task)?.attempts ?? 0) === 0) continue;
+  for (const task of irreversiblyDone(state)) {
     effects.push({ task, how: 'impossible', summary: 'its effects can not be undone' });
   }
   const conflicts = effects.some(({ files = [] }) =>

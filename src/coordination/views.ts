@@ -11,8 +11,16 @@ import type { EventBody, Parent, RunEvent } from './events.ts';
 import { never, type BelowRow, type RunRow, type TurnRow } from './queries.ts';
 import { limitsOf } from './run-budget.ts';
 import { nameOf, parentOf, templateOf } from './shape.ts';
-import { countTasks, openQuestions, taskEnded, type RunState, type TaskState } from './state.ts';
-import type { CalledRun, RunDetail, RunSummary, TaskView } from './types.ts';
+import {
+  agentAt,
+  countTasks,
+  openQuestions,
+  taskEnded,
+  type Routed,
+  type RunState,
+  type TaskState,
+} from './state.ts';
+import type { CalledRun, RoutedView, RunDetail, RunSummary, TaskView } from './types.ts';
 
 /** The events that rows hold, in order. */
 export function eventViews(rows: readonly TurnRow[]): RunEvent[] {
@@ -144,7 +152,8 @@ function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
     id: task.id,
     kind: kindOf(spec),
     parent: parent === '' ? undefined : parent,
-    agent: isAgentTask(spec) ? spec.agent : undefined,
+    agent: agentAt(state, task.id),
+    routed: task.routed === undefined ? undefined : routedView(task.routed),
     mode: isGroupTask(spec) ? spec.group.mode : undefined,
     description: spec.description,
     status: task.status,
@@ -161,6 +170,17 @@ function taskView(state: RunState, spec: TaskSpec, task: TaskState): TaskView {
     output: hidden ? undefined : task.output,
     verdict: hidden ? undefined : task.verdict,
     items: task.stream?.items.length,
+  });
+}
+
+export function routedView({ stays, agent, decision }: Routed): RoutedView {
+  const evidence = decision?.prospects.find((each) => each.agent === agent)?.evidence;
+  return dropUndefined({
+    of: decision?.candidates.length,
+    stays,
+    success: decision?.success.mean,
+    basis: decision?.basis,
+    evidence,
   });
 }
 

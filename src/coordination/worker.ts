@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import type { AgentDefinition, AgentRegistry } from '../agents/agents.ts';
+import type { Learning } from '../learning/learning.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
-import type { CallGate } from './attempt.ts';
+import type { CallGate } from './call-gate.ts';
 import type { TandemCalls } from './tandem-calls.ts';
 import { AppError, errorRecord, newId, toAppError, type Clock, type Log } from '../base/base.ts';
 import type { Database, Subscription } from '../database/database.ts';
@@ -38,6 +39,7 @@ export interface WorkerOptions {
   readonly gate?: CallGate;
   readonly tandem: TandemCalls;
   readonly workspaces?: Workspaces;
+  readonly router?: Pick<Learning, 'choose'>;
   /** Where its agents' calls of other agents go. */
   readonly runs: DelegationOptions['runs'];
 }
@@ -348,7 +350,7 @@ export class Worker {
   }
 
   #driverContext(): DriverContext {
-    const { registry, home, clock, random, log, feed, gate, tandem, workspaces, runs } =
+    const { registry, home, clock, random, log, feed, gate, tandem, workspaces, runs, router } =
       this.#options;
     const { id: worker } = this;
     return {
@@ -364,6 +366,7 @@ export class Worker {
       tandem,
       ...(gate === undefined ? {} : { gate }),
       ...(workspaces === undefined ? {} : { workspaces }),
+      ...(router === undefined ? {} : { router }),
       publish: (runId, end) => feed.published(runId, end),
     };
   }

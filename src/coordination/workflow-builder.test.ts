@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   agent,
   approval,
+  chosen,
   competitive,
   consensus,
   fact,
@@ -13,6 +14,7 @@ import {
   sequential,
   signal,
   task,
+  team,
   toYaml,
   workflow,
   type Workflow,
@@ -33,6 +35,31 @@ interface Both {
 }
 
 const examples: Record<string, Both> = {
+  'agents that are chosen': {
+    built: workflow(head, ({ inputs }) => {
+      const best = chosen<{ folder: string }, { files: string[] }>({ among: ['find', 'any'] });
+      const found = task('found', best, { input: { folder: inputs.dir }, type: 'finding' });
+      const judged = consensus(
+        'judged',
+        team(3, chosen<{ files: string[] }, number>(), { input: { files: ref(found, 'files') } }),
+        { needs: [found] },
+      );
+      return { tasks: [found, judged], output: ref(judged) };
+    }),
+    yaml: `
+name: x
+mode: parallel
+inputs: { dir: { type: directory } }
+tasks:
+  found: { route: { among: [find, any] }, type: finding, input: { folder: '\${inputs.dir}' } }
+  judged:
+    mode: consensus
+    needs: [found]
+    agents: { route: auto, count: 3 }
+    input: { files: '\${tasks.found.output.files}' }
+output: '\${tasks.judged.output}'
+`,
+  },
   'tasks of agents': {
     built: workflow(
       { ...head, description: 'Two.', maxParallel: 3, timeoutSeconds: 60 },

@@ -21,7 +21,13 @@ import { stringify } from 'yaml';
 import { AppError } from '../base/base.ts';
 import type { WorkflowDefinition, WorkflowMode } from './definition.ts';
 import type { GroupFile, TaskFieldsFile, WorkflowFile } from './workflow-schema.ts';
-import type { AgentTaskFile, ApprovalFile, CallFile, WaitFile } from './workflow-fields.ts';
+import type {
+  AgentTaskFile,
+  ApprovalFile,
+  CallFile,
+  RouteFile,
+  WaitFile,
+} from './workflow-fields.ts';
 import {
   expression,
   type value,
@@ -36,7 +42,8 @@ export type { KnownAgents, WorkflowDefinition };
 
 /** An agent with what it takes and what it gives back. */
 export interface Agent<Input, Output> {
-  readonly agent: string;
+  readonly agent?: string;
+  readonly route?: RouteFile;
   readonly [value]?: { readonly input: Input; readonly output: Output };
 }
 
@@ -46,7 +53,7 @@ export interface TaskOptions extends Omit<TaskFieldsFile, 'needs' | 'after' | 'c
   readonly after?: readonly Task[];
 }
 
-type CallOptions = Omit<CallFile, 'agent' | 'input' | 'compensate'> & {
+type CallOptions = Omit<CallFile, 'agent' | 'route' | 'input' | 'compensate'> & {
   readonly compensate?: { readonly agent: string; readonly input?: unknown };
 };
 
@@ -65,13 +72,20 @@ export function agent<Input = unknown, Output = unknown>(name: string): Agent<In
   return { agent: name };
 }
 
+/** An agent that is chosen when its task begins; the types say what all who may be chosen take and give. */
+export function chosen<Input = unknown, Output = unknown>(
+  route: RouteFile = 'auto',
+): Agent<Input, Output> & { readonly route: RouteFile } {
+  return { route };
+}
+
 /** A task that an agent does. */
 export function task<const Id extends string, Input, Output>(
   id: Id,
   who: Agent<Input, Output>,
   ...[options]: Optional<TaskOptions & Omit<CallOptions, keyof TaskOptions> & InputOption<Input>>
 ): Task<Id, Output> {
-  const file = { agent: who.agent, ...fieldsOf(options ?? {}) };
+  const file = { ...who, ...fieldsOf(options ?? {}) };
   return { id, file: file satisfies Partial<AgentTaskFile> };
 }
 
@@ -132,10 +146,26 @@ export function sequential<const Id extends string, const Tasks extends readonly
 type VoteOptions = GroupOptions &
   Pick<GroupFile, 'quorum' | 'agreement' | 'judge' | 'weights' | 'arbiter'>;
 
+/** So many different agents that are chosen and all get the same input, in place of voters or racers. */
+export interface Team<Output> {
+  readonly agents: { readonly route: RouteFile; readonly count: number };
+  readonly input?: unknown;
+  readonly [value]?: Output;
+}
+
+/** 2 to 50 of them. */
+export function team<Input, Output>(
+  count: number,
+  who: Agent<Input, Output> & { readonly route: RouteFile },
+  ...[options]: Optional<InputOption<Input>>
+): Team<Output> {
+  return { agents: { route: who.route, count }, ...options };
+}
+
 /** Tasks that vote without seeing each other; gives the answer that enough weight stands behind. */
 export function consensus<const Id extends string, Output>(
   id: Id,
-  voters: readonly Task<string, Output>[],
+  voters: readonly Task<string, Output>[] | Team<Output>,
   options: VoteOptions = {},
 ): Task<Id, Output> {
   return group(id, 'consensus', voters, options);
@@ -144,7 +174,7 @@ export function consensus<const Id extends string, Output>(
 /** Tasks that do the same so that one failure is no failure; gives the answer most agree on. */
 export function redundant<const Id extends string, Output>(
   id: Id,
-  tasks: readonly Task<string, Output>[],
+  tasks: readonly Task<string, Output>[] | Team<Output>,
   options: VoteOptions = {},
 ): Task<Id, Output> {
   return group(id, 'redundant', tasks, options);
@@ -153,7 +183,7 @@ export function redundant<const Id extends string, Output>(
 /** Tasks that race; gives the first answer that is accepted. */
 export function competitive<const Id extends string, Output>(
   id: Id,
-  racers: readonly Task<string, Output>[],
+  racers: readonly Task<string, Output>[] | Team<Output>,
   options: GroupOptions & Pick<GroupFile, 'hedgeSeconds' | 'accept' | 'verify'> = {},
 ): Task<Id, Output> {
   return group(id, 'competitive', racers, options);
@@ -202,10 +232,11 @@ function stagesOf<Item, Previous>(tasks: readonly Task[]): Stages<Item, Previous
 function group<const Id extends string, Output>(
   id: Id,
   mode: WorkflowMode,
-  tasks: readonly Task[],
+  tasks: readonly Task[] | Team<Output>,
   options: TaskOptions & Partial<GroupFile>,
 ): Task<Id, Output> {
-  return { id, file: { mode, ...fieldsOf(options), tasks: tasksOf(tasks) } };
+  const members = 'agents' in tasks ? tasks : { tasks: tasksOf(tasks) };
+  return { id, file: { mode, ...fieldsOf(options), ...members } };
 }
 
 type Inputs = NonNullable<WorkflowFile['inputs']>;

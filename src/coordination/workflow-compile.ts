@@ -6,20 +6,24 @@ import type {
   InputSpec,
   Judge,
   Race,
+  Route,
   Stream,
   TaskSpec,
   Voting,
   WorkflowDefinition,
 } from './definition.ts';
-import { isAgentTask, knownFormat } from './definition.ts';
+import { allTasks, isAgentTask, routedFormat } from './definition.ts';
 import {
   workflowDefaults as defaults,
   type AgentTaskFile,
   type ApprovalFile,
   type CallFile,
+  type RouteFile,
+  type TeamFile,
   type WaitFile,
 } from './workflow-fields.ts';
 import {
+  memberIds,
   shorthandIds,
   type GroupFile,
   type TaskFieldsFile,
@@ -62,10 +66,8 @@ export function compileWorkflow(file: WorkflowFile): CompiledWorkflow {
     ...(file.onBudget === undefined ? {} : { onBudget: file.onBudget }),
     ...group,
   };
-  return {
-    definition: isPlain(definition) ? definition : { ...definition, format: knownFormat },
-    places,
-  };
+  const format = formatOf(definition);
+  return { definition: format === 1 ? definition : { ...definition, format }, places };
 }
 
 function compileInputs(inputs: NonNullable<WorkflowFile['inputs']>): Record<string, InputSpec> {
@@ -82,7 +84,16 @@ function compileInputs(inputs: NonNullable<WorkflowFile['inputs']>): Record<stri
   );
 }
 
-/** What the first version drives too: such definitions keep the hash that they had then. */
+/** Says the least that will do: a definition keeps the hash, and the workers, that it had before. */
+function formatOf(definition: WorkflowDefinition): number {
+  const isRouted = allTasks(definition).some(
+    (task) => isAgentTask(task) && task.route !== undefined,
+  );
+  if (isRouted) return routedFormat;
+  return isPlain(definition) ? 1 : 2;
+}
+
+/** What the first version drives too. */
 function isPlain(definition: WorkflowDefinition): boolean {
   const { mode, tasks, budget, budgets, onBudget } = definition;
   if (mode !== 'sequential' && mode !== 'parallel') return false;
@@ -104,6 +115,7 @@ function compileGroup(file: GroupFile, id: string, at: Path, places: Places): Gr
   const tasks = Object.entries(named ?? {}).map(([name, task], index) => {
     const path = joined(id, name);
     if (file.agents === undefined) places.set(path, [...at, 'tasks', name]);
+    else if (isTeam(file.agents)) places.set(path, [...at, 'agents', 'route'], [...at, 'input']);
     else places.set(path, [...at, 'agents', index], [...at, 'input']);
     const before = file.mode === 'sequential' ? ids[index - 1] : undefined;
     return compileTask(task, path, id, before, places);
@@ -114,17 +126,27 @@ function compileGroup(file: GroupFile, id: string, at: Path, places: Places): Gr
     maxParallel: file.maxParallel ?? defaults.maxParallel,
     ...(file.output === undefined ? {} : { output: file.output }),
     ...modePart(file, id, at, tasks.length, places),
+    ...(file.agents !== undefined && isTeam(file.agents) ? { differ: true } : {}),
   };
 }
 
 /** Agents as tasks; of those named more than once each gets a number. */
-function tasksOf(agents: readonly string[], input: unknown): Record<string, AgentTaskFile> {
+function tasksOf(
+  agents: readonly string[] | TeamFile,
+  input: unknown,
+): Record<string, AgentTaskFile> {
+  const given = input === undefined ? {} : { input };
+  if (isTeam(agents)) {
+    const { route } = agents;
+    return Object.fromEntries(memberIds(agents).map((id) => [id, { route, ...given }]));
+  }
   return Object.fromEntries(
-    shorthandIds(agents).map((id, index) => [
-      id,
-      { agent: agents[index] ?? id, ...(input === undefined ? {} : { input }) },
-    ]),
+    shorthandIds(agents).map((id, index) => [id, { agent: agents[index] ?? id, ...given }]),
   );
+}
+
+function isTeam(agents: readonly string[] | TeamFile): agents is TeamFile {
+  return !Array.isArray(agents);
 }
 
 function modePart(
@@ -204,7 +226,7 @@ function taskBase(
   id: string,
   group: string,
   before: string | undefined,
-): Omit<AgentTask, 'agent' | 'input'> {
+): Omit<AgentTask, 'agent' | 'route' | 'type' | 'input'> {
   const needs = file.needs ?? [];
   const after = file.after ?? [];
   const waits =
@@ -228,10 +250,12 @@ function compileCall(file: CallFile, id: string): AgentTask {
 
 function compileCallFields(
   file: AgentTaskFile | CallFile,
-): Omit<AgentTask, keyof ReturnType<typeof taskBase>> & Pick<AgentTask, 'agent' | 'input'> {
+): Omit<AgentTask, keyof ReturnType<typeof taskBase>> & Pick<AgentTask, 'input'> {
   const { timeoutSeconds, retries, stallSeconds, budget, tandem, workspace, compensate } = file;
   return {
-    agent: file.agent,
+    ...(file.agent === undefined ? {} : { agent: file.agent }),
+    ...(file.route === undefined ? {} : { route: routeOf(file.route) }),
+    ...(file.type === undefined ? {} : { type: file.type }),
     input: file.input ?? {},
     ...(timeoutSeconds === undefined ? {} : { timeoutMs: milliseconds(timeoutSeconds) }),
     ...(retries === undefined ? {} : { retries }),
@@ -243,6 +267,10 @@ function compileCallFields(
       ? {}
       : { compensate: { agent: compensate.agent, input: compensate.input ?? {} } }),
   };
+}
+
+function routeOf(route: RouteFile): Route {
+  return route === 'auto' ? {} : route;
 }
 
 function workspaceOf(

@@ -1,5 +1,6 @@
 /** The fields of a workflow file below its groups, each with what editors show of it. */
 import { Type, type Static } from 'typebox';
+import { routeModes } from '../learning/learning.ts';
 import type { Tandem, WorkflowMode } from './definition.ts';
 
 export const closed = { additionalProperties: false } as const;
@@ -110,7 +111,69 @@ export const callFields = {
   input: optional(anything('What the agent gets; ${…} expressions are resolved when it starts.')),
 };
 
+const worth = (description: string) => Type.Number({ minimum: 0, maximum: 1_000, description });
+
+/** Which agents a choice is made among, and by what. */
+export const routeFieldsSchema = Type.Object(
+  {
+    among: optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        maxItems: 100,
+        uniqueItems: true,
+        description: 'Names of agents; all that may be called and take the input unless given.',
+      }),
+    ),
+    category: optional(Type.String({ minLength: 1, description: 'Only agents of this category.' })),
+    capabilities: optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'Only agents that have all of these.',
+      }),
+    ),
+    mode: optional(
+      words(
+        routeModes,
+        'How much may be tried out: exploitation takes the best known, exploration tries more; as set for the fleet unless given.',
+      ),
+    ),
+    perUsd: optional(worth('How much of a probability of success of 1 a dollar counts.')),
+    perMinute: optional(worth('How much of a probability of success of 1 a minute counts.')),
+  },
+  { ...closed, minProperties: 1, description: 'Which agents may do it.' },
+);
+export type RouteFile = 'auto' | Static<typeof routeFieldsSchema>;
+
+const routeFields = {
+  route: Type.Union([Type.Literal('auto'), routeFieldsSchema], {
+    description:
+      'In place of agent: it is chosen when the task begins, by what came of tasks like this one. auto, or {among: [a, b]}, {category: review}, …',
+  }),
+  input: callFields.input,
+};
+
+/** In place of a list of agents: so many different ones are chosen. */
+export const teamSchema = Type.Object(
+  {
+    route: routeFields.route,
+    count: Type.Integer({ minimum: 2, maximum: 50, description: 'How many different agents.' }),
+  },
+  { ...closed, description: 'Agents that are chosen: {route: auto, count: 3}.' },
+);
+export type TeamFile = { readonly route: RouteFile; readonly count: number };
+
 const attemptFields = {
+  type: optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+      description:
+        'What kind of task it is, for comparing it with others; the workflow and the task unless given.',
+    }),
+  ),
   timeoutSeconds: optional(seconds('One attempt’s limit; the agent’s own unless given.')),
   retries: optional(
     Type.Integer({
@@ -161,20 +224,26 @@ export const agentTaskSchema = Type.Object(
   { ...callFields, ...taskFields, ...attemptFields },
   { ...closed, description: 'A task that an agent does.' },
 );
-export type AgentTaskFile = Static<typeof agentTaskSchema>;
+export const routedTaskSchema = Type.Object(
+  { ...routeFields, ...taskFields, ...attemptFields },
+  { ...closed, description: 'A task whose agent is chosen when it begins.' },
+);
+type Routed<File> = Omit<File, 'agent'> & { agent?: string; route?: RouteFile };
+export type AgentTaskFile = Routed<Static<typeof agentTaskSchema>>;
 
 /** An arbiter or a verifier: a call that waits for nothing but its group. */
-const call = (description: string) =>
-  Type.Object(
-    {
-      ...callFields,
-      description: taskFields.description,
-      priority: taskFields.priority,
-      ...attemptFields,
-    },
-    { ...closed, description },
-  );
-export type CallFile = Static<ReturnType<typeof call>>;
+const besideCall = {
+  description: taskFields.description,
+  priority: taskFields.priority,
+  ...attemptFields,
+};
+const namedCall = (description: string) =>
+  Type.Object({ ...callFields, ...besideCall }, { ...closed, description });
+const routedCall = (description: string) =>
+  Type.Object({ ...routeFields, ...besideCall }, { ...closed, description });
+export type CallFile = Routed<Static<ReturnType<typeof namedCall>>>;
+/** What an arbiter or a verifier is held against, by whether its agent is chosen. */
+export const callSchemas = { agent: namedCall('A call.'), route: routedCall('A call.') };
 
 export const approvalSchema = Type.Object(
   {
@@ -296,10 +365,17 @@ export const votingFields = {
     ),
   ),
   arbiter: optional(
-    Type.Union([Type.Literal('person'), call('An agent that sees ${votes}.')], {
-      description:
-        'Who decides where there is no agreement: person, or an agent that sees ${votes}.',
-    }),
+    Type.Union(
+      [
+        Type.Literal('person'),
+        namedCall('An agent that sees ${votes}.'),
+        routedCall('A chosen agent that sees ${votes}.'),
+      ],
+      {
+        description:
+          'Who decides where there is no agreement: person, or an agent that sees ${votes}.',
+      },
+    ),
   ),
 };
 export const raceFields = {
@@ -312,8 +388,9 @@ export const raceFields = {
   ),
   accept: optional(anything('A JSON Schema that an answer must fit to win.')),
   verify: optional(
-    call(
-      'An agent that sees ${answer}, which wins unless it fails or gives back false or {ok: false}.',
-    ),
+    Type.Union([namedCall('An agent.'), routedCall('A chosen agent.')], {
+      description:
+        'An agent that sees ${answer}, which wins unless it fails or gives back false or {ok: false}.',
+    }),
   ),
 };

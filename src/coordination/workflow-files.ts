@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { AgentRegistry } from '../agents/agents.ts';
-import { AppError, suggest } from '../base/base.ts';
+import { AppError, suggest, type Config } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { WorkflowProblem } from './types.ts';
 import { parseWorkflow, type KnownAgents, type ParsedWorkflow } from './workflow.ts';
@@ -11,6 +11,15 @@ const maxFileBytes = 1024 * 1024;
 export interface LoadedWorkflows {
   readonly definitions: readonly WorkflowDefinition[];
   readonly problems: readonly WorkflowProblem[];
+}
+
+/** Where workflows are looked for; a later folder's workflow takes the place of an earlier one's. */
+export function workflowFolders(config: Pick<Config, 'home' | 'values'>, root: string): string[] {
+  return [
+    join(root, 'workflows'),
+    join(config.home, 'workflows'),
+    ...config.values.workflowFolders,
+  ];
 }
 
 /**

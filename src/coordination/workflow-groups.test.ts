@@ -253,7 +253,7 @@ test.each([
   [
     'a task that is nothing',
     '{ needs: [] }',
-    ['4:3 tasks.g lacks agent, mode, approval or wait: what does it do?'],
+    ['4:3 tasks.g lacks agent, route, mode, approval or wait: what does it do?'],
   ],
   ['a group without a mode', `{ ${two} }`, ['4:3 tasks.g lacks mode']],
   [

@@ -14,13 +14,14 @@ import {
 import { cycleOf } from './graph.ts';
 import { actsTwice } from './tandem.ts';
 import type { CompiledWorkflow, Places } from './workflow-compile.ts';
+import { checkRoutes, doersOf, tooFew } from './workflow-routes.ts';
 import type { Path } from './workflow-shape.ts';
 
 /** What a workflow has to know of the agents that it names. */
 export type KnownAgents = ReadonlyMap<
   string,
   Pick<AgentDefinition, 'runtime' | 'verify' | 'input' | 'budget'> &
-    Partial<Pick<AgentDefinition, 'sideEffects'>>
+    Partial<Pick<AgentDefinition, 'sideEffects' | 'category' | 'capabilities'>>
 >;
 
 export type Complain = (path: Path, message: string, suggestion?: string) => void;
@@ -32,8 +33,11 @@ export function checkRules(
   complain: Complain,
 ): void {
   checkInputs(definition.inputs, complain);
-  checkGroup(definition, '', places, complain);
-  if (agents !== undefined) checkAgents(definition, agents, places, complain);
+  checkGroup(definition, '', { places, agents, complain });
+  if (agents !== undefined) {
+    checkAgents(definition, agents, places, complain);
+    checkRoutes(definition, agents, places, complain);
+  }
   if (definition.budget !== undefined) {
     checkBudget(definition, definition.budget, agents, places, complain);
   }
@@ -63,7 +67,14 @@ export function inputTypeProblem(type: InputSpec['type'], value: unknown): strin
   }
 }
 
-function checkGroup(group: Group, id: string, places: Places, complain: Complain): void {
+interface Check {
+  readonly places: Places;
+  readonly agents: KnownAgents | undefined;
+  readonly complain: Complain;
+}
+
+function checkGroup(group: Group, id: string, check: Check): void {
+  const { places, agents, complain } = check;
   const isKnown = checkGraph(group, id, places, complain);
   const cycle = isKnown ? cycleOf(group.tasks) : undefined;
   if (cycle !== undefined) {
@@ -71,8 +82,13 @@ function checkGroup(group: Group, id: string, places: Places, complain: Complain
     complain(path, `the tasks wait for each other: ${cycle.map(lastPart).join(' → ')}`);
   }
   checkMode(group, id, places, complain);
+  const team = tooFew(group, (task) => doersOf(task, agents));
+  if (team !== undefined) {
+    const message = `${nameOf(id)} asks for ${team.wanted} different agents, and only ${team.found} could be chosen`;
+    complain(places.of(group.tasks[0]?.id ?? id), message);
+  }
   for (const task of group.tasks) {
-    if (isGroupTask(task)) checkGroup(task.group, task.id, places, complain);
+    if (isGroupTask(task)) checkGroup(task.group, task.id, check);
   }
 }
 
@@ -166,7 +182,9 @@ function checkAgents(
     );
   };
   for (const task of allTasks(definition).filter(isAgentTask)) {
-    check(task.agent, places.of(task.id, 'agent'), `task ${task.id}`);
+    if (task.agent !== undefined) {
+      check(task.agent, places.of(task.id, 'agent'), `task ${task.id}`);
+    }
     checkTandem(task, agents, places, complain);
     if (task.compensate === undefined) continue;
     const path = places.of(task.id, 'compensate', 'agent');
@@ -181,6 +199,8 @@ function checkTandem(
   places: Places,
   complain: Complain,
 ): void {
+  // Of those that could be chosen none with side effects is, then.
+  if (agent === undefined) return;
   const { sideEffects = 'none' } = agents.get(agent) ?? {};
   if (sideEffects === 'none' || !actsTwice(tandem)) return;
   complain(
@@ -211,18 +231,24 @@ function checkBudget(
     if (limit === undefined) continue;
     for (const task of calls) {
       const own = task.budget?.[each.unit];
-      const most = own ?? ofAgent(task, each, agents);
-      if (most === undefined || most <= limit) continue;
-      const whose = own === undefined ? `agent ${task.agent}` : `task ${task.id}`;
-      complain(
-        own === undefined ? places.of(task.id, 'agent') : places.of(task.id, 'budget', each.field),
-        `one call of ${whose} may use ${most / each.scale} ${each.field}, more than the run’s ${limit / each.scale}`,
-      );
+      for (const agent of own === undefined ? doersOf(task, agents) : [undefined]) {
+        const most = own ?? ofAgent(agent, each, agents);
+        if (most === undefined || most <= limit) continue;
+        const whose = agent === undefined ? `task ${task.id}` : `agent ${agent}`;
+        complain(
+          agent === undefined ? places.of(task.id, 'budget', each.field) : whoAt(task, places),
+          `one call of ${whose} may use ${most / each.scale} ${each.field}, more than the run’s ${limit / each.scale}`,
+        );
+      }
     }
     if (each.unit !== 'ms' && agents !== undefined) {
       checkFigures(calls, each, agents, places, complain);
     }
   }
+}
+
+function whoAt({ id, route }: AgentTask, places: Places): Path {
+  return places.of(id, route === undefined ? 'agent' : 'route');
 }
 
 function checkFigures(
@@ -232,38 +258,40 @@ function checkFigures(
   places: Places,
   complain: Complain,
 ): void {
-  const silent = calls.filter(
-    (task) =>
-      agents.has(task.agent) &&
-      task.budget?.[unit.unit] === undefined &&
-      ofAgent(task, unit, agents) === undefined,
-  );
+  const silent = calls.flatMap((task) => {
+    if (task.budget?.[unit.unit] !== undefined) return [];
+    const mute = doersOf(task, agents).filter(
+      (name) => agents.has(name) && ofAgent(name, unit, agents) === undefined,
+    );
+    return mute.length === 0 ? [] : [{ task, mute }];
+  });
   const { field } = unit;
   if (silent.length > 0 && silent.length === calls.length) {
     complain(
       ['budget', field],
       `the run has a budget in ${field}, and nothing says what a call may use`,
-      `write budget: {${field}: …} on a task, or centuria.budget.${field} in the agent ${silent[0]?.agent}`,
+      `write budget: {${field}: …} on a task, or centuria.budget.${field} in the agent ${silent[0]?.mute[0]}`,
     );
     return;
   }
   // A program that is started here uses neither money nor tokens unless it says so.
-  for (const task of silent) {
-    if (agents.get(task.agent)?.runtime?.kind === 'command') continue;
+  for (const { task, mute } of silent) {
+    const unheld = mute.find((name) => agents.get(name)?.runtime?.kind !== 'command');
+    if (unheld === undefined) continue;
     complain(
-      places.of(task.id, 'agent'),
+      whoAt(task, places),
       `the run has a budget in ${field}, and nothing says what a call of task ${task.id} may use`,
-      `write budget: {${field}: …} on it, or centuria.budget.${field} in the agent ${task.agent}`,
+      `write budget: {${field}: …} on it, or centuria.budget.${field} in the agent ${unheld}`,
     );
   }
 }
 
 function ofAgent(
-  task: AgentTask,
+  name: string | undefined,
   { unit, scale }: Unit,
   agents: KnownAgents | undefined,
 ): number | undefined {
-  const budget = agents?.get(task.agent)?.budget;
+  const budget = agents?.get(name ?? '')?.budget;
   if (budget === undefined || unit === 'ms') return undefined;
   const amount = unit === 'microUsd' ? budget.usd : budget.tokens;
   return amount === undefined ? undefined : Math.round(amount * scale);

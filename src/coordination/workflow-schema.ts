@@ -12,13 +12,16 @@ import {
   namePattern,
   outputField,
   raceFields,
+  routedTaskSchema,
   seconds,
   streamFields,
   taskFields,
+  teamSchema,
   votingFields,
   waitSchema,
   words,
   workflowLimits,
+  type TeamFile,
 } from './workflow-fields.ts';
 
 const optional = Type.Optional;
@@ -26,11 +29,20 @@ const optional = Type.Optional;
 /** In place of `tasks`, where several agents get the same input. */
 const agentsFields = {
   agents: optional(
-    Type.Array(Type.String({ minLength: 1 }), {
-      minItems: 1,
-      maxItems: workflowLimits.tasks,
-      description: 'Agents that all get `input`, in place of tasks; their names are the ids.',
-    }),
+    Type.Union(
+      [
+        Type.Array(Type.String({ minLength: 1 }), {
+          minItems: 1,
+          maxItems: workflowLimits.tasks,
+          description: 'Their names.',
+        }),
+        teamSchema,
+      ],
+      {
+        description:
+          'Agents that all get `input`, in place of tasks; their names are the ids, or member-1, member-2 … where they are chosen.',
+      },
+    ),
   ),
   input: callFields.input,
 };
@@ -159,11 +171,17 @@ export function shorthandIds(agents: readonly string[]): string[] {
   });
 }
 
+/** The ids of agents that are chosen for a group. */
+export function memberIds({ count }: TeamFile): string[] {
+  return Array.from({ length: count }, (_, index) => `member-${index + 1}`);
+}
+
 /** The schema of a workflow file for editors (JSON Schema 2020-12). */
 export function workflowFileSchema(): Record<string, unknown> {
   const task = Type.Unsafe({ $ref: '#/$defs/task' });
   const kinds: Record<string, TSchema> = {
     agentTask: agentTaskSchema,
+    routedTask: routedTaskSchema,
     approvalTask: approvalSchema,
     waitTask: waitSchema,
     ...Object.fromEntries(modes.map((mode) => [`${mode}Group`, groupSchema(mode, false, task)])),

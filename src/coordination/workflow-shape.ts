@@ -5,9 +5,13 @@ import type { WorkflowMode } from './definition.ts';
 import {
   agentTaskSchema,
   approvalSchema,
+  callSchemas,
   modes,
   modesWithoutGraph,
   namePattern,
+  routedTaskSchema,
+  routeFieldsSchema,
+  teamSchema,
   waitSchema,
   workflowLimits,
 } from './workflow-fields.ts';
@@ -48,9 +52,8 @@ function checkGroup(walk: Walk, value: unknown, path: Path, depth: number): void
   if (!isMap(value)) return void walk.complaints.push(...notMap(walk, value, path));
   const mode = modes.find((each) => each === value['mode']);
   const schema = groupSchema(mode, path.length === 0);
-  walk.complaints.push(
-    ...walk.document.check(schema, withoutForeign(walk, value, mode, schema, path), path),
-  );
+  const own = withoutForeign(walk, value, mode, schema, path);
+  walk.complaints.push(...walk.document.check(schema, withoutCalls(walk, own, mode, path), path));
   if (mode !== undefined && modesOf('agents').includes(mode)) checkShorthand(walk, value, path);
   if (depth > workflowLimits.depth) {
     complain(walk, path, `groups are nested deeper than ${workflowLimits.depth} levels`);
@@ -82,6 +85,50 @@ function withoutForeign(
   return Object.fromEntries(entries);
 }
 
+/** The group without an arbiter, a verifier or a team, each of which is held against what it means to be. */
+function withoutCalls(
+  walk: Walk,
+  value: Readonly<Record<string, unknown>>,
+  mode: WorkflowMode | undefined,
+  path: Path,
+): Readonly<Record<string, unknown>> {
+  const { arbiter, verify, agents, ...rest } = value;
+  const left: Record<string, unknown> = { ...rest };
+  for (const [field, call] of Object.entries({ arbiter, verify })) {
+    if (call === undefined) continue;
+    if (isMap(call) && mode !== undefined) checkCall(walk, call, [...path, field]);
+    else left[field] = call;
+  }
+  if (agents === undefined) return left;
+  if (isMap(agents)) checkRouted(walk, agents, [...path, 'agents'], teamSchema);
+  else left['agents'] = agents;
+  return left;
+}
+
+function checkCall(walk: Walk, value: Readonly<Record<string, unknown>>, path: Path): void {
+  if (!Object.hasOwn(value, 'route')) {
+    walk.complaints.push(...walk.document.check(callSchemas.agent, value, path));
+  } else if (Object.hasOwn(value, 'agent')) {
+    const message = `${path.join('.')} has agent and route: it can have only one`;
+    complain(walk, [...path, 'route'], message);
+  } else checkRouted(walk, value, path, callSchemas.route);
+}
+
+/** What has a route: its fields by themselves, so that a complaint is about one of them. */
+function checkRouted(
+  walk: Walk,
+  value: Readonly<Record<string, unknown>>,
+  path: Path,
+  schema: TSchema,
+): void {
+  const { route } = value;
+  const isFields = isMap(route);
+  const whole = isFields ? { ...value, route: 'auto' } : value;
+  walk.complaints.push(...walk.document.check(schema, whole, path));
+  if (!isFields) return;
+  walk.complaints.push(...walk.document.check(routeFieldsSchema, route, [...path, 'route']));
+}
+
 /** `agents` with one `input` stand for `tasks`. */
 function checkShorthand(walk: Walk, value: Readonly<Record<string, unknown>>, path: Path): void {
   const name = path.length === 0 ? 'the document' : path.join('.');
@@ -93,6 +140,9 @@ function checkShorthand(walk: Walk, value: Readonly<Record<string, unknown>>, pa
   } else if (has('input') && !has('agents')) {
     const message = `${name}.input is for agents; each of the tasks has its own`;
     complain(walk, [...path, 'input'], message);
+  }
+  if (isMap(value['agents']) && typeof value['agents']['count'] === 'number') {
+    walk.tasks += value['agents']['count'];
   }
   if (!Array.isArray(value['agents'])) return;
   walk.tasks += value['agents'].length;
@@ -109,6 +159,7 @@ function checkShorthand(walk: Walk, value: Readonly<Record<string, unknown>>, pa
 
 const kinds = {
   agent: agentTaskSchema,
+  route: routedTaskSchema,
   approval: approvalSchema,
   wait: waitSchema,
 } satisfies Record<string, TSchema>;
@@ -135,14 +186,16 @@ function checkTask(
     checkGroup(walk, value, path, depth + 1);
     return;
   }
-  const kind = found[0] === 'approval' || found[0] === 'wait' ? found[0] : 'agent';
+  const [first] = found;
+  const kind = first === undefined || first === 'mode' ? 'agent' : (first as keyof typeof kinds);
   const unnamed = found.length === 0 && !nearAgent(value);
   if (unnamed) {
-    const message = `${path.join('.')} lacks agent, mode, approval or wait: what does it do?`;
+    const message = `${path.join('.')} lacks agent, route, mode, approval or wait: what does it do?`;
     complain(walk, path, message);
     return;
   }
-  walk.complaints.push(...walk.document.check(kinds[kind], value, path));
+  if (kind === 'route') checkRouted(walk, value, path, kinds.route);
+  else walk.complaints.push(...walk.document.check(kinds[kind], value, path));
   const { wait } = value;
   if (isMap(wait) && Object.hasOwn(wait, 'seconds') && Object.hasOwn(value, 'timeoutSeconds')) {
     const message = `${path.join('.')}.timeoutSeconds is for signals; this wait ends by itself`;

@@ -12,6 +12,7 @@ import { ancestorsOf, waitsFor, wavesOf } from './graph.ts';
 import { misfit } from './schema-fit.ts';
 import { elementOf, readable, stepInto, union, type JsonSchema } from './schema-read.ts';
 import type { CompiledWorkflow, Places } from './workflow-compile.ts';
+import { candidatesOf, noCandidate, type Candidates } from './workflow-routes.ts';
 import { nameOf, type Complain, type KnownAgents } from './workflow-rules.ts';
 import {
   byName,
@@ -34,19 +35,25 @@ interface Check extends Reader {
   /** By agent: reading a schema again for each of a thousand tasks would take its time. */
   readonly outputs: Map<string, JsonSchema>;
   readonly inputs: Map<string, JsonSchema>;
+  /** Who could do the tasks whose agents are chosen. */
+  readonly routes: Map<string, Candidates>;
 }
 
 /**
  * Complains of expressions that name nothing by then, and of values that surely do not fit. Without
- * `agents` nothing is known of what they take and give, and all of that fits.
+ * `agents` nothing is known of what they take and give, and all of that fits. Gives back who could do
+ * each task whose agent is chosen.
  */
 export function checkTypes(
   { definition, places }: CompiledWorkflow,
   agents: KnownAgents | undefined,
   complain: Complain,
-): void {
-  const check = { definition, places, agents, complain, outputs: new Map(), inputs: new Map() };
+): ReadonlyMap<string, Candidates> {
+  const routes = new Map<string, Candidates>();
+  const known = { outputs: new Map(), inputs: new Map(), routes };
+  const check = { definition, places, agents, complain, ...known };
   groupType(check, definition, '', outermostScope(definition));
+  return routes;
 }
 
 /** The type of what a group gives back, with everything in it checked on the way. */
@@ -194,8 +201,10 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
   if (!isAgentTask(task)) return 'ms' in task.wait ? { type: 'null' } : true;
   const folder = { workspace: closedMap({ path: { type: 'string' } }) };
   const own = task.workspace === undefined ? scope : withRoots(scope, folder);
-  checkCall(check, own, task, ['input'], `task ${task.id}`);
-  const output = outputOf(check, task.agent);
+  const doers =
+    task.agent === undefined ? routedCall(check, own, task) : namedCall(check, own, task);
+  // Where nobody is known to do it, nothing is known of what it gives.
+  const output = doers.length === 0 ? true : union(doers.map((name) => outputOf(check, name)));
   if (task.workspace !== undefined) {
     const path = places.of(task.id, 'workspace', 'folder');
     const type = templateType(check, scope, task.workspace.folder, path);
@@ -214,11 +223,49 @@ function taskType(check: Check, task: TaskSpec, scope: Scope): JsonSchema {
   return output;
 }
 
+function namedCall(check: Check, scope: Scope, task: AgentTask): readonly string[] {
+  const { agent = '' } = task;
+  checkCall(check, scope, { ...task, agent }, ['input'], `task ${task.id}`);
+  return [agent];
+}
+
+/**
+ * Whom a task with a route may go to. Those named have to take its input; of all others only those do
+ * that it fits.
+ */
+function routedCall(check: Check, scope: Scope, task: AgentTask): readonly string[] {
+  const { agents, places, complain, routes } = check;
+  const { id, input, route } = task;
+  if (agents === undefined) {
+    checkCall(check, scope, { id, input, agent: '' }, ['input'], `task ${id}`);
+    return route?.among ?? [];
+  }
+  const found = candidatesOf(task, agents);
+  const given = templateType(check, scope, input, places.of(id, 'input'));
+  const misfits = found.names.flatMap((agent) => {
+    const wrong = misfit(given, inputOf(check, agent));
+    if (wrong === undefined) return [];
+    if (route?.among !== undefined) {
+      checkCall(check, scope, { id, input, agent }, ['input'], `task ${id} for agent ${agent}`);
+    }
+    const where = ['input', ...wrong.path].join('.');
+    return [[agent, `${where} does not fit: ${wrong.message}`] as const];
+  });
+  const out = new Map(misfits);
+  const names = found.names.filter((name) => !out.has(name));
+  const left = { names, refused: { ...found.refused, ...Object.fromEntries(out) } };
+  routes.set(id, left);
+  if (names.length === 0 && route?.among === undefined) {
+    complain(places.of(id, 'route'), noCandidate(id, left));
+  }
+  return names;
+}
+
 /** Holds what an agent is given against what it takes. */
 function checkCall(
   check: Check,
   scope: Scope,
-  call: Pick<AgentTask, 'id' | 'agent' | 'input'>,
+  call: Pick<AgentTask, 'id' | 'input'> & { readonly agent: string },
   field: Path,
   who: string,
 ): void {

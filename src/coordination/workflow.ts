@@ -4,10 +4,11 @@ import { Type } from 'typebox';
 import { canonicalJson, parseCheckedYaml } from '../base/base.ts';
 import type { WorkflowDefinition } from './definition.ts';
 import type { WorkflowProblem } from './types.ts';
-import { compileWorkflow } from './workflow-compile.ts';
+import { compileWorkflow, Places } from './workflow-compile.ts';
 import { checkRules, type Complain, type KnownAgents } from './workflow-rules.ts';
 import type { WorkflowFile } from './workflow-schema.ts';
 import { shapeComplaints } from './workflow-shape.ts';
+import type { Candidates } from './workflow-routes.ts';
 import { checkTypes } from './workflow-types-check.ts';
 
 export { inputTypeProblem, type KnownAgents } from './workflow-rules.ts';
@@ -46,6 +47,14 @@ export function parseWorkflow(text: string, file: string, agents?: KnownAgents):
   checkRules(compiled, agents, complain);
   if (problems.length === 0) checkTypes(compiled, agents, complain);
   return problems.length > 0 ? refused(problems) : { definition: compiled.definition, problems };
+}
+
+/** Who could do each task whose agent is chosen, by the task's path: those that fit, whoever may call them. */
+export function routeCandidates(
+  definition: WorkflowDefinition,
+  agents: KnownAgents,
+): ReadonlyMap<string, Candidates> {
+  return checkTypes({ definition, places: new Places() }, agents, () => undefined);
 }
 
 /** In the order of the file, each once: an input that several share is complained of for each of them. */

@@ -260,9 +260,17 @@ export function createCallers(parts: CallerParts): CallerDoor {
   }
 
   async function whyEnded({ caller, action, resource }: Watcher): Promise<string | undefined> {
+    const access = await rightsNow(caller);
+    if (typeof access === 'string') return access;
+    const decision = authorize({ ...caller, access }, action, resource);
+    return decision.allowed ? undefined : decision.reason;
+  }
+
+  /** What the caller may do now, or why his credential counts no longer. */
+  async function rightsNow(caller: Caller): Promise<Access | string> {
+    const { userId } = caller.access;
     if (caller.untilMs <= clock.nowMs()) return 'the credential is over';
-    const access = await directory.principals.get(caller.access.userId);
-    if (access === undefined) return 'the principal is disabled';
+    if ((await directory.principals.get(userId)) === undefined) return 'the principal is disabled';
     const token = tokenOf.get(caller);
     if (token !== undefined) {
       if (directory.isRevoked(token.claims.jti)) return 'the token was revoked';
@@ -277,12 +285,23 @@ export function createCallers(parts: CallerParts): CallerDoor {
     if (caller.limit?.policy.name === 'api_key') {
       if (!(await apiKeys.counts(caller.limit.id))) return 'the API key was revoked';
     }
-    const decision = authorize({ ...caller, access }, action, resource);
-    return decision.allowed ? undefined : decision.reason;
+    // At last, and from memory: they may have changed again while the rest was looked up.
+    return (await directory.principals.get(userId)) ?? 'the principal is disabled';
+  }
+
+  async function renewed(caller: Caller): Promise<Caller> {
+    if (caller.access.isCurrent) return caller;
+    const access = await rightsNow(caller);
+    if (typeof access === 'string') throw new AppError('unauthenticated', access);
+    const now = { ...caller, access };
+    const token = tokenOf.get(caller);
+    if (token !== undefined) tokenOf.set(now, token);
+    return now;
   }
 
   return {
     whoIs,
+    renewed,
     owner,
     watch(caller, { action, resource }, onEnded) {
       const watcher = { caller, action, resource, onEnded, cancel: () => undefined };

@@ -41,6 +41,12 @@ export interface Callers {
     asked: { readonly action: Action; readonly resource: string | undefined },
     onEnded: (why: string) => void,
   ): () => void;
+  /**
+   * The same caller with the rights that he has now: whatever changes anybody's rights makes those stale
+   * that a request came in with, and stale ones allow nothing. Throws `unauthenticated` when the credential
+   * counts no longer.
+   */
+  renewed(caller: Caller): Promise<Caller>;
   /** The principal of the data folder, for what this machine's operator does without the bridge. */
   owner(): Promise<Caller>;
 }

@@ -1,10 +1,12 @@
 import { TaskState, type Task } from '@a2a-js/sdk';
 import type { Client } from '@a2a-js/sdk/client';
+import { Client as Postgres } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { clientAt, inShort, resultOf, saying, signIn, type Saying } from '../support/a2a.ts';
 import { writeAskingWorkflows } from '../support/asking-workflows.ts';
 import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts';
 import { release } from '../support/fleet.ts';
+import { postgresUnavailable } from '../support/postgres.ts';
 
 let bridge: TestBridge;
 const tokens = new Map<string, string>([['owner', testToken]]);
@@ -65,6 +67,31 @@ test('the same message again is the same task, and another one under its id is r
     first.id,
   );
 });
+
+test.skipIf(postgresUnavailable !== undefined)(
+  'roles that change while a message is taken hide its task from nobody who may see it',
+  async () => {
+    const client = await agent('echo');
+    const owner = await bridge.identity.callers.owner();
+    const holder = new Postgres(bridge.place.url);
+    await holder.connect();
+    await holder.query('begin; lock table run_conversations in exclusive mode');
+    const answer = send(client, { data: 7 });
+    await expect
+      .poll(async () => {
+        const waiting = await holder.query(
+          `select from pg_locks where relation = 'run_conversations'::regclass and not granted`,
+        );
+        return waiting.rowCount;
+      })
+      .toBe(1);
+    // A role that has nothing to do with who asks: all rights are read again.
+    await bridge.identity.roles.create({ name: 'meanwhile', permissions: [] }, owner);
+    await holder.query('commit');
+    await holder.end();
+    expect(resultOf(await answer)).toBe(7);
+  },
+);
 
 test('a stream shows the work, and who disconnects finds the result later', async () => {
   const client = await agent('gate');

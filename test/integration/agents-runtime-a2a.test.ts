@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { parseAgent, type Invocation } from '../../src/agents/agents.ts';
+import type { Invocation } from '../../src/agents/agents.ts';
 import { createA2aRuntime } from '../../src/agents/runtimes/a2a.ts';
-import { AppError, createLog, newId, systemClock, toAppError } from '../../src/base/base.ts';
+import { AppError, createLog, systemClock } from '../../src/base/base.ts';
 import { createOutbound } from '../../src/outbound/outbound.ts';
 import { createTestExecutor, type TestExecutor } from '../support/a2a-executor.ts';
 import { startA2aPeer, type A2aPeer } from '../support/a2a-peer.ts';
+import { callOf, failureOf, parsePeer, peerOf, type Fields } from '../support/peer-agents.ts';
 
 let streaming: A2aPeer;
 let polled: A2aPeer;
@@ -49,37 +50,12 @@ afterAll(async () => {
   odd.close();
 });
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parse(runtimeFields: Fields) {
-  const runtimeMap = { kind: 'a2a', ...runtimeFields };
-  const centuria = { runtime: runtimeMap, requires: { environment: ['KEY'] } };
-  const text = `---\nname: peer\ndescription: x\ncenturia: ${JSON.stringify(centuria)}\n---\nAsk.`;
-  return parseAgent(text, 'peer.md');
+  return parsePeer({ kind: 'a2a', ...runtimeFields }, { requires: { environment: ['KEY'] } });
 }
-function agentOf(fields: Fields) {
-  const { definition, problems } = parse(fields);
-  if (definition === undefined) throw new Error(JSON.stringify(problems));
-  return definition;
-}
+const agentOf = (fields: Fields) => peerOf(parse(fields));
 function run(fields: Fields, input: unknown, more: Partial<Invocation> = {}) {
-  return runtime.run({
-    agent: agentOf(fields),
-    input,
-    attemptId: newId(),
-    idempotencyKey: 'run/task',
-    timeoutMs: 20_000,
-    signal: new AbortController().signal,
-    ...more,
-  });
-}
-async function failure(promise: Promise<unknown>): Promise<AppError> {
-  try {
-    await promise;
-  } catch (thrown) {
-    return toAppError(thrown);
-  }
-  throw new Error('it succeeded');
+  return runtime.run(callOf(agentOf(fields), { input, ...more }));
 }
 
 describe.each([
@@ -114,7 +90,7 @@ describe.each([
     ['ask', false, 'asks for more than it was given: which branch?'],
     ['login', false, 'asks somebody to sign in: sign in first'],
   ] as const)('that ends with %s has failed', async (wanted, retryable, message) => {
-    expect(await failure(ask(wanted))).toMatchObject({
+    expect(await failureOf(ask(wanted))).toMatchObject({
       code: 'agent_failed',
       retryable,
       message: `agent peer ${message}`,
@@ -127,10 +103,10 @@ describe.each([
       if (line.includes('thinking')) controller.abort(new AppError('cancelled', 'stop it'));
     };
     const before = executor.cancelled.length;
-    const stopped = failure(ask('wait', { signal: controller.signal, onProgress }));
+    const stopped = failureOf(ask('wait', { signal: controller.signal, onProgress }));
     expect(await stopped).toMatchObject({ code: 'cancelled', message: 'stop it' });
     expect(executor.cancelled.length).toBe(before + 1);
-    expect(await failure(ask('wait', { timeoutMs: 300 }))).toMatchObject({ code: 'timeout' });
+    expect(await failureOf(ask('wait', { timeoutMs: 300 }))).toMatchObject({ code: 'timeout' });
   });
 
   test('is sent its version, a key for the task, and headers with secrets', async () => {
@@ -191,7 +167,7 @@ const offer = (url: string, protocolVersion = '1.0', protocolBinding = 'JSONRPC'
   name: 'odd',
   supportedInterfaces: [{ url, protocolBinding, protocolVersion }],
 });
-const askOdd = (more: Fields = {}) => failure(run({ url: oddUrl, ...more }, 'said'));
+const askOdd = (more: Fields = {}) => failureOf(run({ url: oddUrl, ...more }, 'said'));
 
 describe('a card', () => {
   test('that leads to a host which nobody named is refused, public or not', async () => {
@@ -229,7 +205,7 @@ describe('a card', () => {
   test('is no reason to send a task again that the agent has refused', async () => {
     const before = streaming.calls.length;
     const refused = () =>
-      failure(run({ url: streaming.url, message: '${input.a}' }, { a: 'reject' }));
+      failureOf(run({ url: streaming.url, message: '${input.a}' }, { a: 'reject' }));
     expect((await run({ url: streaming.url, message: '${input.a}' }, { a: 'said' })).output).toBe(
       'all is well',
     );

@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseAgent, type AgentFailure, type Invocation } from '../../src/agents/agents.ts';
+import type { AgentFailure, Invocation } from '../../src/agents/agents.ts';
 import { verifyOutput } from '../../src/agents/verify.ts';
 import { createHttpRuntime } from '../../src/agents/runtimes/http.ts';
-import { AppError, newId, systemClock, toAppError } from '../../src/base/base.ts';
+import { AppError, systemClock } from '../../src/base/base.ts';
 import { createOutbound } from '../../src/outbound/outbound.ts';
+import { callOf, failureOf, parsePeer, peerOf, type Fields } from '../support/peer-agents.ts';
 
 interface Seen {
   readonly method: string;
@@ -54,39 +55,17 @@ afterAll(async () => {
   server.close();
 });
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parse(runtimeFields: Fields, own: Fields = {}) {
-  const centuria = { runtime: { kind: 'http', ...runtimeFields }, ...own };
-  const text = `---\nname: peer\ndescription: x\ncenturia: ${JSON.stringify(centuria)}\n---\nAsk.`;
-  return parseAgent(text, 'peer.md');
+  return parsePeer({ kind: 'http', ...runtimeFields }, own);
 }
 function agentOf(runtimeFields: Fields, own: Fields = {}) {
-  const { definition, problems } = parse({ url: `${base}/do`, ...runtimeFields }, own);
-  if (definition === undefined) throw new Error(JSON.stringify(problems));
-  return definition;
+  return peerOf(parse({ url: `${base}/do`, ...runtimeFields }, own));
 }
 function run(
   runtimeFields: Fields,
   { own = {}, ...more }: Partial<Invocation> & { own?: Fields } = {},
 ) {
-  return runtime.run({
-    agent: agentOf(runtimeFields, own),
-    input: {},
-    attemptId: newId(),
-    idempotencyKey: 'run/task',
-    timeoutMs: 20_000,
-    signal: new AbortController().signal,
-    ...more,
-  });
-}
-async function failure(promise: Promise<unknown>): Promise<AppError> {
-  try {
-    await promise;
-  } catch (thrown) {
-    return toAppError(thrown);
-  }
-  throw new Error('it succeeded');
+  return runtime.run(callOf(agentOf(runtimeFields, own), more));
 }
 const json = (value: unknown, status = 200, headers: Fields = {}): Answer => {
   return (response) => {
@@ -161,11 +140,11 @@ describe('what is asked', () => {
     const before = seen.length;
     for (const value of ['a\r\nx-evil: 1', 'a\nb', 'a\0b', 'snow ☃']) {
       const made = run({ headers: { 'x-a': '-${input.v}-' } }, { input: { v: value } });
-      expect(await failure(made)).toMatchObject({ code: 'invalid_input' });
+      expect(await failureOf(made)).toMatchObject({ code: 'invalid_input' });
     }
     for (const value of ['.', '..']) {
       const made = run({ url: `${base}/a/\${input.v}/b` }, { input: { v: value } });
-      expect(await failure(made)).toMatchObject({ code: 'invalid_input' });
+      expect(await failureOf(made)).toMatchObject({ code: 'invalid_input' });
     }
     expect(seen.length).toBe(before);
   });
@@ -182,16 +161,16 @@ describe('where it may lead', () => {
     expect((await ask('localhost')).output).toBe('here');
     const refused = { code: 'outbound_refused' };
     for (const host of ['192.5.6.30', '10.0.0.1', '169.254.169.254']) {
-      expect(await failure(ask(host))).toMatchObject(refused);
+      expect(await failureOf(ask(host))).toMatchObject(refused);
     }
     for (const host of ['evil.example/#', 'a@127.0.0.1', '127.0.0.1:80/']) {
-      expect(await failure(ask(host))).toMatchObject({ code: 'invalid_input' });
+      expect(await failureOf(ask(host))).toMatchObject({ code: 'invalid_input' });
     }
     const whole = { url: '${input.url}', allow: [`127.0.0.1:${port}`] };
     expect((await run(whole, { input: { url: `${base}/any?thing` } })).output).toBe('here');
     expect(seen.at(-1)?.url).toBe('/any?thing');
     const elsewhere = run(whole, { input: { url: 'http://192.5.6.30/' } });
-    expect(await failure(elsewhere)).toMatchObject(refused);
+    expect(await failureOf(elsewhere)).toMatchObject(refused);
   });
 
   test.each([
@@ -200,7 +179,7 @@ describe('where it may lead', () => {
     'http://localhost:18080/',
   ])('a redirect to %s is refused', async (location) => {
     answer = (response) => response.writeHead(302, { location }).end();
-    expect(await failure(run({ method: 'GET' }))).toMatchObject({ code: 'outbound_refused' });
+    expect(await failureOf(run({ method: 'GET' }))).toMatchObject({ code: 'outbound_refused' });
   });
 });
 
@@ -215,7 +194,7 @@ describe('what is answered', () => {
     expect(output).toBe('it');
     expect(usage).toMatchObject({ tokens: 8, microUsd: 2 });
     const missing = { select: '/a~1b/1', usage: { tokens: ['/usage/in', '/usage/no'] } };
-    expect(await failure(run(missing))).toMatchObject({
+    expect(await failureOf(run(missing))).toMatchObject({
       code: 'agent_output_invalid',
       message: expect.stringContaining('/a~1b/1'),
     });
@@ -229,7 +208,9 @@ describe('what is answered', () => {
     answer = raw(Buffer.from([0xff, 0x41]), 'text/plain');
     expect((await run({ answer: 'text' })).output).toBe('\ufffdA');
     answer = raw('x', 'text/plain; charset=klingon');
-    expect(await failure(run({ answer: 'text' }))).toMatchObject({ code: 'agent_output_invalid' });
+    expect(await failureOf(run({ answer: 'text' }))).toMatchObject({
+      code: 'agent_output_invalid',
+    });
   });
 
   test('nothing, where the status says that there is nothing', async () => {
@@ -238,7 +219,7 @@ describe('what is answered', () => {
     answer = json({ gone: true }, 404);
     expect((await run({ status: [200, 404] })).output).toEqual({ gone: true });
     answer = json(1);
-    expect(await failure(run({ status: [204] }))).toMatchObject({ code: 'agent_failed' });
+    expect(await failureOf(run({ status: [204] }))).toMatchObject({ code: 'agent_failed' });
   });
 
   test.each([
@@ -251,14 +232,16 @@ describe('what is answered', () => {
     ['depth', raw('['.repeat(9_000) + ']'.repeat(9_000), 'application/json'), /nested/],
   ] as const)('%s is a failure', async (_what, given, message) => {
     answer = given;
-    const error = await failure(run({}));
+    const error = await failureOf(run({}));
     expect(error).toMatchObject({ code: 'agent_output_invalid' });
     expect(error.message).toMatch(message);
   });
 
   test('an image is no text', async () => {
     answer = raw(Buffer.from([1, 2, 3]), 'image/png');
-    expect(await failure(run({ answer: 'text' }))).toMatchObject({ code: 'agent_output_invalid' });
+    expect(await failureOf(run({ answer: 'text' }))).toMatchObject({
+      code: 'agent_output_invalid',
+    });
   });
 
   test('an error in an answer with status 200 is found by its check', async () => {
@@ -299,23 +282,23 @@ describe('answers that come in events', () => {
 
   test('that report an error, bring nothing, or break off are failures', async () => {
     answer = stream(['data: 1\n\nevent: error\ndata: out of memory\n\n']);
-    expect(await failure(run({ answer: 'events' }))).toMatchObject({
+    expect(await failureOf(run({ answer: 'events' }))).toMatchObject({
       code: 'agent_failed',
       message: expect.stringContaining('out of memory'),
     });
     answer = stream([': nothing\n\n']);
-    expect(await failure(run({ answer: 'events' }))).toMatchObject({
+    expect(await failureOf(run({ answer: 'events' }))).toMatchObject({
       code: 'agent_output_invalid',
     });
     answer = stream(['data: half\n\n'], 'text/event-stream', true);
-    const cut = await failure(run({ answer: 'events' }));
+    const cut = await failureOf(run({ answer: 'events' }));
     expect(cut).toMatchObject({
       code: 'agent_failed',
       retryable: true,
       message: `${base}: the connection was cut`,
     });
     answer = raw('<html>', 'text/html');
-    expect(await failure(run({ answer: 'events' }))).toMatchObject({
+    expect(await failureOf(run({ answer: 'events' }))).toMatchObject({
       code: 'agent_output_invalid',
     });
   });
@@ -335,7 +318,7 @@ describe('refusals', () => {
       answer = json({ title: 'Bad', detail: 'the lot' }, status, {
         'content-type': 'application/problem+json',
       });
-      const error = await failure(run({}));
+      const error = await failureOf(run({}));
       expect(error).toMatchObject({ code: 'agent_failed', retryable, details: { status } });
       expect(error.message).toMatch(/answered \d+ .*: Bad: the lot$/);
     }
@@ -344,7 +327,7 @@ describe('refusals', () => {
   test.each(['429', '503'])('%s with a time is being busy until then', async (status) => {
     const ask = async (retryAfter: string) => {
       answer = json({}, Number(status), { 'retry-after': retryAfter });
-      return failure(run({}));
+      return failureOf(run({}));
     };
     expect(await ask('7')).toMatchObject({ code: 'agent_busy', details: { retryAfterMs: 7_000 } });
     expect(await ask('0')).toMatchObject({ details: { retryAfterMs: 1_000 } });
@@ -364,7 +347,7 @@ describe('refusals', () => {
       headers: { authorization: 'Bearer ${secret.KEY}' },
       body: { key: '${secret.KEY}', encoded: Buffer.from(secret).toString('base64') },
     };
-    const error = await failure(run(fields, { own: keyed }));
+    const error = await failureOf(run(fields, { own: keyed }));
     expect(error.message).toContain('[secret KEY]');
     const told = JSON.stringify([error.message, error.details, error.remedy, error.stack]);
     for (const form of ['sesame', Buffer.from(secret).toString('base64')]) {
@@ -389,7 +372,7 @@ describe('limits', () => {
       };
       more();
     };
-    const error = await failure(run({ answer: 'text', limits: { responseMb: 1 } }));
+    const error = await failureOf(run({ answer: 'text', limits: { responseMb: 1 } }));
     expect(error).toMatchObject({ code: 'agent_output_too_large' });
     expect((error as AgentFailure).usage?.outputBytes).toBeLessThanOrEqual(1_048_576);
     await closed;
@@ -401,10 +384,10 @@ describe('limits', () => {
     const bomb = gzipSync(Buffer.alloc(64 * 1_048_576));
     expect(bomb.length).toBeLessThan(100_000);
     answer = raw(bomb, 'text/plain', { 'content-encoding': 'gzip' });
-    const error = await failure(run({ answer: 'text', limits: { responseMb: 2 } }));
+    const error = await failureOf(run({ answer: 'text', limits: { responseMb: 2 } }));
     expect(error).toMatchObject({ code: 'agent_output_too_large' });
     answer = raw('no gzip', 'text/plain', { 'content-encoding': 'gzip' });
-    expect(await failure(run({ answer: 'text' }))).toMatchObject({
+    expect(await failureOf(run({ answer: 'text' }))).toMatchObject({
       code: 'agent_failed',
       retryable: false,
     });
@@ -417,14 +400,14 @@ describe('limits', () => {
       response.writeHead(200, { 'content-type': 'text/plain' });
       response.write('so far');
     };
-    const error = await failure(run({ answer: 'text' }, { timeoutMs: 300 }));
+    const error = await failureOf(run({ answer: 'text' }, { timeoutMs: 300 }));
     expect(error).toMatchObject({ code: 'timeout' });
     await closed;
   });
 
   test('a text that is cut fails, and what had come of it is kept', async () => {
     answer = stream(['so far'], 'text/plain', true);
-    const error = await failure(run({ answer: 'text' }));
+    const error = await failureOf(run({ answer: 'text' }));
     expect(error).toMatchObject({ code: 'agent_failed', retryable: true, partial: 'so far' });
   });
 
@@ -437,12 +420,12 @@ describe('limits', () => {
         if (begins) response.write('x');
         controller.abort(new AppError('cancelled', 'somebody said stop'));
       };
-      const error = await failure(run({ answer: 'text' }, { signal: controller.signal }));
+      const error = await failureOf(run({ answer: 'text' }, { signal: controller.signal }));
       expect(error).toMatchObject({ code: 'cancelled', message: 'somebody said stop' });
       await closed;
     }
     const before = seen.length;
-    expect(await failure(run({}, { signal: AbortSignal.abort() }))).toMatchObject({
+    expect(await failureOf(run({}, { signal: AbortSignal.abort() }))).toMatchObject({
       code: 'cancelled',
     });
     expect(seen.length).toBe(before);

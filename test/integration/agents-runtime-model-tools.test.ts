@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAgent } from '../../src/agents/agents.ts';
 import { AppError, newId } from '../../src/base/base.ts';
 import {
+  bothProviders,
   failureOf,
   modelAgent,
   openModelAgents,
-  type Made,
+  type Ask,
   type ModelAgents,
 } from '../support/model-agents.ts';
 
@@ -24,12 +25,8 @@ afterAll(async () => {
   await agents.close();
 });
 
-describe.each([
-  { provider: 'anthropic', model: 'claude-test-1' },
-  { provider: 'openai-compatible', model: 'test-1' },
-] as const)('$provider', (models) => {
-  const ask = (made: Made = {}, more: Parameters<ModelAgents['run']>[2] = {}) =>
-    agents.run(models, made, more);
+describe.each(bothProviders)('$provider', (models) => {
+  const ask: Ask = (...asked) => agents.run(models, ...asked);
 
   test('reads files, finds them and searches in them, inside its folder only', async () => {
     const calls: readonly (readonly [string, unknown])[] = [

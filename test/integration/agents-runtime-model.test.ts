@@ -2,9 +2,10 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../src/base/base.ts';
 import {
+  bothProviders,
   failureOf,
   openModelAgents,
-  type Made,
+  type Ask,
   type ModelAgents,
 } from '../support/model-agents.ts';
 
@@ -19,12 +20,8 @@ afterAll(async () => {
   await agents.close();
 });
 
-describe.each([
-  { provider: 'anthropic', model: 'claude-test-1' },
-  { provider: 'openai-compatible', model: 'test-1' },
-] as const)('$provider', (models) => {
-  const ask = (made: Made = {}, more: Parameters<ModelAgents['run']>[2] = {}) =>
-    agents.run(models, made, more);
+describe.each(bothProviders)('$provider', (models) => {
+  const ask: Ask = (...asked) => agents.run(models, ...asked);
 
   test('streams a text, counts it and says what it cost', async () => {
     server.script({

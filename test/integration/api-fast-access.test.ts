@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { signIn } from '../support/a2a.ts';
 import { openTestBridge, type TestBridge } from '../support/bridge.ts';
 
 let bridge: TestBridge;
@@ -46,4 +47,19 @@ test('who is not known, not allowed, or asks for what there is not, is told so',
   expect((await bridge.fetch('/api/v1/me/access?action=nothing.at.all')).status).toBe(422);
   expect((await bridge.fetch(`${address}&resource=a%2Fb`)).status).toBe(200);
   expect((await bridge.fetch(`${address}&other=1`)).status).toBe(422);
+});
+
+test('rights that became stale under a request are read again, unless its credential counts no more', async () => {
+  const { callers, principals, roles } = bridge.identity;
+  const owner = await callers.owner();
+  const token = await signIn(bridge, 'mara', ['monitor']);
+  const origin = { address: null, userAgent: '' };
+  const mara = await callers.whoIs({ kind: 'bearer', token }, origin);
+  expect(await callers.renewed(mara)).toBe(mara);
+  await roles.create({ name: 'of-others', permissions: [] }, owner);
+  expect(mara.access.isCurrent).toBe(false);
+  const again = await callers.renewed(mara);
+  expect(again.access).toMatchObject({ isCurrent: true, roles: ['monitor'] });
+  await principals.update('mara', { status: 'disabled' }, owner);
+  await expect(callers.renewed(again)).rejects.toMatchObject({ code: 'unauthenticated' });
 });

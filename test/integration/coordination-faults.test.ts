@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRegistry, type AgentRegistry } from '../../src/agents/agents.ts';
 import { AppError, systemClock } from '../../src/base/base.ts';
-import { sql } from '../../src/database/database.ts';
+import { openDatabase, sql } from '../../src/database/database.ts';
 import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
 import { silentLog } from '../support/databases.ts';
+import { postgresUnavailable } from '../support/postgres.ts';
+import { openStatementRelay } from '../support/statement-relay.ts';
 
 /** The fault, the file, and how the name of its test begins. */
 const faults: readonly (readonly [fault: string, file: string, name: string])[] = [
@@ -212,4 +214,48 @@ describe('a run of an agent that', () => {
       expect(behind).toMatchObject({ status: 'skipped', attempts: 0 });
     },
   );
+});
+
+describe.skipIf(postgresUnavailable !== undefined)('a run that ends while it is read', () => {
+  test('is shown with its end, and not as one that goes on', async () => {
+    const store = await openStore('server');
+    const workflow = { waiting: 'mode: parallel\ntasks: { go: { wait: { signal: go } } }\n' };
+    const { part } = await openFixture(store, workflow, {});
+    const relay = await openStatementRelay(Number(new URL(store.url).port));
+    const url = new URL(store.url);
+    url.port = String(relay.port);
+    const database = await openDatabase({
+      url: url.href,
+      home: store.home,
+      poolSize: 2,
+      log: silentLog,
+      clock: systemClock,
+    });
+    const reader = await openFixture({ ...store, database }, workflow, {}, { worker: false });
+    const { id } = await part.runs.start({ workflow: 'waiting', input: {} });
+    const looked = relay.count;
+    await reader.part.runs.get(id);
+    const again = relay.count;
+    await reader.part.runs.get(id);
+    expect(again - looked).toBeGreaterThan(relay.count - again);
+    // The row has been read, and its events are about to be.
+    relay.set({
+      at: relay.count - again,
+      moment: 'before',
+      async act() {
+        await part.runs.cancel(id, { reason: 'while it is read' });
+        await part.runs.wait(id);
+        return 'pass' as const;
+      },
+    });
+    const read = await reader.part.runs.get(id);
+    expect(relay.clear()).toBe(true);
+    expect(read.status).toBe('cancelled');
+    expect(read).toEqual(await part.runs.get(id));
+    await reader.part.stop(0);
+    await part.stop(0);
+    await database.close();
+    await relay.close();
+    await store.close();
+  });
 });

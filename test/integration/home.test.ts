@@ -1,31 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/base.ts';
 import { openDatabase, sql, type Database } from '../../src/database/database.ts';
 import { silentLog } from '../support/databases.ts';
+import { seedHome } from '../support/embedded-template.ts';
 
 const script = join(import.meta.dirname, '../support/hold-home.ts');
 
-/** A data folder with a database: making one takes seconds, copying it does not. */
-let template: string;
 let home: string;
 const children: ChildProcess[] = [];
 
-beforeAll(async () => {
-  template = await mkdtemp(join(tmpdir(), 'centuria-home-'));
-  const db = await open(template);
-  await db.close();
-});
-afterAll(() => rm(template, { recursive: true, force: true }));
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'centuria-home-'));
-  cpSync(template, home, { recursive: true });
 });
 afterEach(async () => {
   for (const child of children.splice(0)) await stop(child, 'SIGKILL');
@@ -51,6 +42,8 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> 
 }
 
 describe('the lock of the data folder', () => {
+  beforeEach(() => seedHome(home, 'empty'));
+
   test('refuses a second process, which names the first', async () => {
     const first = await start();
     expect(first.said).toStrictEqual({ open: true });
@@ -158,17 +151,20 @@ describe('the data folder', () => {
   });
 
   test('is refused when another PostgreSQL wrote it', async () => {
+    seedHome(home, 'empty');
     await writeFile(join(home, 'database', 'PG_VERSION'), '17\n');
     await expect(open()).rejects.toMatchObject({ code: 'database_unsupported' });
     expect(await readdir(home)).not.toContain('lock');
   });
 
   test('is refused when the database is damaged', async () => {
+    seedHome(home, 'empty');
     await rm(join(home, 'database', 'global', 'pg_control'));
     await expect(open()).rejects.toMatchObject({ code: 'home_unusable' });
   });
 
   test('gets its database made again when the first start was cut short', async () => {
+    seedHome(home, 'empty');
     await rm(join(home, 'database', 'global'), { recursive: true });
     await writeFile(join(home, 'database.incomplete'), '');
     const again = await open();

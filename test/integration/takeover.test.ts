@@ -12,6 +12,7 @@ import {
   type TestStore,
 } from '../support/coordination.ts';
 import { postgresUnavailable } from '../support/postgres.ts';
+import { successRouter } from '../support/success-router.ts';
 
 const workflow = `
 mode: sequential
@@ -19,6 +20,16 @@ inputs: { ms: { type: integer, default: 150 } }
 tasks:
 ${Array.from({ length: 8 }, (_, index) => `  t${index}: { agent: step, input: { ms: "\${inputs.ms}" } }`).join('\n')}
 `;
+
+const chosen = `
+mode: sequential
+tasks:
+  t0: { agent: step, input: { ms: 1 } }
+  t1: { route: { among: [left, right] }, input: { ms: 1000 } }
+  t2: { route: { among: [left, right] }, input: { ms: 1 } }
+output: { t1: '\${tasks.t1.agent}', t2: '\${tasks.t2.agent}' }
+`;
+const neverHere = (): string => 'never here';
 
 describe.skipIf(postgresUnavailable)('with several worker processes on one PostgreSQL', () => {
   let store: TestStore;
@@ -31,9 +42,9 @@ describe.skipIf(postgresUnavailable)('with several worker processes on one Postg
     // This process starts and watches runs; it drives none.
     fixture = await openFixture(
       store,
-      { steps: workflow },
-      { step: () => 'never here' },
-      { worker: false },
+      { steps: workflow, chosen },
+      { step: neverHere, left: neverHere, right: neverHere },
+      { worker: false, router: successRouter() },
     );
   });
 
@@ -45,8 +56,8 @@ describe.skipIf(postgresUnavailable)('with several worker processes on one Postg
     await store.close();
   });
 
-  async function startWorker(): Promise<ChildProcess> {
-    const worker = await startProcess(store, 'worker-process');
+  async function startWorker(prefers = ''): Promise<ChildProcess> {
+    const worker = await startProcess(store, 'worker-process', prefers);
     workers.push(worker);
     return worker;
   }
@@ -71,6 +82,28 @@ describe.skipIf(postgresUnavailable)('with several worker processes on one Postg
       if (body.type === 'attempt.started' && body.task === task) return;
     }
   }
+
+  test('whoever takes a run over keeps the agent that was chosen, and chooses for what comes after', async () => {
+    const first = await startWorker('left');
+    const { id } = await fixture.part.runs.start({ workflow: 'chosen', input: {} });
+    for await (const { body } of fixture.part.runs.follow(id, 0)) {
+      if (body.type === 'task.routed') break;
+    }
+    // What is durable is seen here before the call: it is killed in it, or just before.
+    first.kill('SIGKILL');
+    await startWorker('right');
+    const run = await fixture.part.runs.wait(id);
+    expect(run.output).toEqual({ t1: 'left', t2: 'right' });
+    const bodies = (await fixture.events(id)).map(({ body }) => body);
+    const routed = bodies.filter((body) => body.type === 'task.routed');
+    expect(routed).toMatchObject([
+      { task: 't1', attempt: 1, agent: 'left', decision: { candidates: ['left', 'right'] } },
+      { task: 't1', attempt: 2, agent: 'left', stays: true, decision: routed[0]?.decision },
+      { task: 't2', attempt: 1, agent: 'right' },
+    ]);
+    const began = (await lines()).filter((line) => line.includes(' start '));
+    expect(began.some((line) => line.startsWith(`${id}/t1@right`))).toBe(false);
+  });
 
   test('a run whose worker was killed goes on in another, and no finished task runs again', async () => {
     await Promise.all([startWorker(), startWorker()]);

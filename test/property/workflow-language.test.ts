@@ -9,6 +9,7 @@ import type {
   TaskSpec,
   WorkflowDefinition,
 } from '../../src/coordination/definition.ts';
+import { isAgentTask } from '../../src/coordination/definition.ts';
 import { parseWorkflow } from '../../src/coordination/workflow.ts';
 
 /**
@@ -287,7 +288,7 @@ function taskFields(task: Partial<AgentTask>): object {
 }
 
 function taskFile(task: TaskSpec): object {
-  if ('agent' in task) {
+  if (isAgentTask(task)) {
     const { id: _id, ...rest } = task;
     return taskFields(rest);
   }

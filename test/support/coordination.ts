@@ -65,9 +65,10 @@ export async function openStore(driver: Database['driver'], log: Log = quiet): P
 export async function startProcess(
   store: Pick<TestStore, 'url' | 'home'>,
   program: 'worker-process' | 'undo-worker',
+  ...options: readonly string[]
 ): Promise<ChildProcess> {
   const path = join(import.meta.dirname, `${program}.ts`);
-  const child = spawn(process.execPath, [path, store.url, store.home], {
+  const child = spawn(process.execPath, [path, store.url, store.home, ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

@@ -79,7 +79,7 @@ export async function openModelAgents(mcp?: Mcp) {
       runtimeOf(models, environment).check(modelAgent(made), AbortSignal.timeout(10_000)),
     async run(
       models: Partial<ModelDefaults>,
-      made: Made,
+      made: Made = {},
       more: Partial<Invocation> & { readonly environment?: Environment } = {},
     ) {
       const environment = more.environment ?? { ANTHROPIC_API_KEY: key, OPENAI_API_KEY: key };
@@ -111,6 +111,18 @@ export async function openModelAgents(mcp?: Mcp) {
 }
 
 export type ModelAgents = Awaited<ReturnType<typeof openModelAgents>>;
+
+/** What holds whoever answers is asked of both. */
+export const bothProviders = [
+  { provider: 'anthropic', model: 'claude-test-1' },
+  { provider: 'openai-compatible', model: 'test-1' },
+] as const;
+type RunParameters = Parameters<ModelAgents['run']>;
+/** A call of one provider. */
+export type Ask = (
+  made?: RunParameters[1],
+  more?: RunParameters[2],
+) => ReturnType<ModelAgents['run']>;
 
 async function fill(outside: string, folder: string): Promise<void> {
   await mkdir(join(folder, 'src/deep'), { recursive: true });

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Sql } from '../../src/database/database.ts';
 
 /** A statement of the product and the function that writes it. */
@@ -11,15 +11,11 @@ export interface FoundStatement {
 
 const root = join(import.meta.dirname, '../..');
 
-/** The `queries.ts` and `*-queries.ts` of every folder of `src`, relative to the root. */
+/** The `queries.ts` and `*-queries.ts` anywhere in `src`, relative to the root. */
 export function queryFiles(): string[] {
-  return readdirSync(join(root, 'src'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .flatMap((entry) =>
-      readdirSync(join(root, 'src', entry.name)).map((name) => [entry.name, name]),
-    )
-    .filter(([, name]) => name === 'queries.ts' || name?.endsWith('-queries.ts'))
-    .map(([folder, name]) => join('src', folder ?? '', name ?? ''))
+  return readdirSync(join(root, 'src'), { recursive: true })
+    .map((path) => join('src', String(path)))
+    .filter((path) => basename(path) === 'queries.ts' || path.endsWith('-queries.ts'))
     .toSorted();
 }
 

@@ -3,25 +3,14 @@ import { Type, type Static } from 'typebox';
 import { complain, type Path } from '../fields.ts';
 import type { Frontmatter } from '../frontmatter.ts';
 import type { RuntimeSpecKind } from '../runtime.ts';
-import { text } from '../schema-terms.ts';
-import {
-  allowTerm,
-  checkAllow,
-  checkHeaders,
-  checkUrl,
-  dialLimitsTerm,
-  headersTerm,
-} from './dial-spec.ts';
+import { checkDial, checkUrl, dialFields } from './dial-spec.ts';
 import { checkSecretTemplate } from './secrets.ts';
 
 const a2aRuntimeSchema = Type.Object(
   {
     kind: Type.Literal('a2a', { description: 'a2a' }),
-    url: text('an address that begins with http:// or https://'),
-    headers: Type.Optional(headersTerm),
+    ...dialFields,
     message: Type.Optional(Type.Unknown()),
-    allow: Type.Optional(allowTerm),
-    limits: Type.Optional(dialLimitsTerm),
   },
   { additionalProperties: false, description: 'a map with the field kind' },
 );
@@ -41,7 +30,6 @@ function checkA2a(
   } else {
     checkUrl(front, spec.url, at, spec.allow);
   }
-  checkHeaders(front, spec.headers, [...path, 'headers']);
-  checkAllow(front, spec.allow, [...path, 'allow']);
+  checkDial(front, spec, path);
   checkSecretTemplate(front, spec.message, [...path, 'message']);
 }

@@ -4,7 +4,7 @@ import type { AgentDefinition } from '../agents.ts';
 import { complain, offsetAt, type Path } from '../fields.ts';
 import type { Frontmatter } from '../frontmatter.ts';
 import type { RuntimeSpecKind } from '../runtime.ts';
-import { text, wholeNumber } from '../schema-terms.ts';
+import { processLimits, text, wholeNumber } from '../schema-terms.ts';
 import { checkTemplate } from '../template-checks.ts';
 
 const claudeCodeSchema = Type.Object(
@@ -13,15 +13,7 @@ const claudeCodeSchema = Type.Object(
     directory: Type.Optional(text('a folder')),
     task: Type.Optional(text('the text of the task')),
     maxTurns: Type.Optional(wholeNumber(1, 1_000)),
-    limits: Type.Optional(
-      Type.Object(
-        {
-          memoryMb: Type.Optional(wholeNumber(1, 1_048_576)),
-          outputMb: Type.Optional(wholeNumber(1, 1_024)),
-        },
-        { additionalProperties: false, description: 'a map' },
-      ),
-    ),
+    limits: Type.Optional(processLimits),
   },
   { additionalProperties: false, description: 'a map with the field kind' },
 );

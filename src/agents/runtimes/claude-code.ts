@@ -19,7 +19,7 @@ import { abortError } from './deadline.ts';
 import { answerFormat } from './model-answer.ts';
 import { directoryOf, taskMessage } from './model-task.ts';
 import { createProgress } from './progress.ts';
-import { missingRequirement } from './requirements.ts';
+import { failingCheck, missingRequirement } from './requirements.ts';
 import { readSecrets, secretsOf, type Secrets } from './secrets.ts';
 
 export type ClaudeCodeTools = Pick<
@@ -179,13 +179,7 @@ export function createClaudeCodeRuntime(tools: ClaudeCodeTools, children: Childr
 
   return {
     run,
-    async check(definition, signal) {
-      try {
-        return await check(definition, signal);
-      } catch (thrown) {
-        return { ok: false, state: 'failed', reason: toAppError(thrown).message };
-      }
-    },
+    check: failingCheck(check),
     close: () => login.close(),
   };
 }

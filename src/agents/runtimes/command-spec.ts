@@ -7,12 +7,12 @@ import {
   commandArguments,
   flag,
   oneOf,
+  processLimits,
   program,
   text,
   variables,
-  wholeNumber,
 } from '../schema-terms.ts';
-import { checkTemplate } from '../template-checks.ts';
+import { checkCommandLine } from '../template-checks.ts';
 
 const commandRuntimeSchema = Type.Object(
   {
@@ -23,15 +23,7 @@ const commandRuntimeSchema = Type.Object(
     stdout: Type.Optional(oneOf(['json', 'text'])),
     directory: Type.Optional(text('a folder')),
     environment: Type.Optional(variables),
-    limits: Type.Optional(
-      Type.Object(
-        {
-          memoryMb: Type.Optional(wholeNumber(1, 1_048_576)),
-          outputMb: Type.Optional(wholeNumber(1, 1_024)),
-        },
-        { additionalProperties: false, description: 'a map' },
-      ),
-    ),
+    limits: Type.Optional(processLimits),
     shell: Type.Optional(flag),
     command: Type.Optional(text('the text of a shell command')),
     check: Type.Optional(
@@ -70,8 +62,5 @@ function checkCommand(
       error('command', 'command needs shell: true', 'Use program and arguments.');
     }
   }
-  spec.arguments?.forEach((argument, index) =>
-    checkTemplate(front, argument, [...path, 'arguments', index]),
-  );
-  checkTemplate(front, spec.directory, [...path, 'directory']);
+  checkCommandLine(front, spec, path);
 }

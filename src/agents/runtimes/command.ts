@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { expand, newId, toAppError } from '../../base/base.ts';
+import { expand, newId } from '../../base/base.ts';
 import type { AgentDefinition, Invocation, InvocationResult } from '../agents.ts';
 import { AgentFailure } from '../failure.ts';
 import {
@@ -16,6 +16,7 @@ import { attemptVariable } from '../processes.ts';
 import { findProgram, type FoundProgram, type ProgramPlaces } from '../programs.ts';
 import { abortError } from './deadline.ts';
 import { invocationScope } from './invocation-scope.ts';
+import { failingCheck } from './requirements.ts';
 import type { CheckResult, Runtime, RuntimeTools } from '../runtime.ts';
 
 export type CommandTools = Pick<RuntimeTools, 'packageRoot' | 'environment' | 'clock' | 'callDoor'>;
@@ -130,13 +131,7 @@ export async function createCommandRuntime(
 
   return {
     run,
-    async check(definition, signal) {
-      try {
-        return await check(definition, signal);
-      } catch (thrown) {
-        return { ok: false, state: 'failed', reason: toAppError(thrown).message };
-      }
-    },
+    check: failingCheck(check),
   };
 }
 

@@ -4,20 +4,20 @@ import { references, toAppError } from '../../base/base.ts';
 import { parseAllowed } from '../../outbound/outbound.ts';
 import { complain, type Path } from '../fields.ts';
 import type { Frontmatter } from '../frontmatter.ts';
-import { wholeNumber } from '../schema-terms.ts';
+import { text, wholeNumber } from '../schema-terms.ts';
 import { checkTemplate } from '../template-checks.ts';
 import { authorityOf, literalOrigin } from './dial.ts';
 import { checkSecretTemplate } from './secrets.ts';
 
-export const headersTerm = Type.Record(Type.String(), Type.String(), {
+const headersTerm = Type.Record(Type.String(), Type.String(), {
   maxProperties: 50,
   description: 'a map of names to texts',
 });
-export const allowTerm = Type.Array(Type.String({ minLength: 1 }), {
+const allowTerm = Type.Array(Type.String({ minLength: 1 }), {
   maxItems: 100,
   description: 'a list of hosts (host or host:port), addresses and networks (10.0.0.0/8)',
 });
-export const dialLimitsTerm = Type.Object(
+const dialLimitsTerm = Type.Object(
   {
     responseMb: Type.Optional(wholeNumber(1, 1_024)),
     redirects: Type.Optional(wholeNumber(0, 20)),
@@ -25,6 +25,19 @@ export const dialLimitsTerm = Type.Object(
   { additionalProperties: false, description: 'a map' },
 );
 export type DialLimits = Static<typeof dialLimitsTerm>;
+
+/** The fields that each of them has. */
+export const dialFields = {
+  url: text('an address that begins with http:// or https://'),
+  headers: Type.Optional(headersTerm),
+  allow: Type.Optional(allowTerm),
+  limits: Type.Optional(dialLimitsTerm),
+};
+export interface DialSpec {
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly allow?: readonly string[];
+}
 
 /** Belong to the connection, not to who asks; `host` would choose another certificate as well. */
 const connectionHeaders = new Set([
@@ -40,7 +53,13 @@ const connectionHeaders = new Set([
 ]);
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-export function checkHeaders(
+/** All but the address, which is not the same everywhere. */
+export function checkDial(front: Frontmatter, { headers, allow }: DialSpec, path: Path): void {
+  checkHeaders(front, headers, [...path, 'headers']);
+  checkAllow(front, allow, [...path, 'allow']);
+}
+
+function checkHeaders(
   front: Frontmatter,
   headers: Readonly<Record<string, string>> | undefined,
   path: Path,
@@ -56,11 +75,7 @@ export function checkHeaders(
   }
 }
 
-export function checkAllow(
-  front: Frontmatter,
-  allow: readonly string[] | undefined,
-  path: Path,
-): void {
+function checkAllow(front: Frontmatter, allow: readonly string[] | undefined, path: Path): void {
   allow?.forEach((entry, index) => {
     try {
       parseAllowed(entry);

@@ -3,15 +3,8 @@ import { Type, type Static } from 'typebox';
 import { complain, type Path } from '../fields.ts';
 import type { Frontmatter } from '../frontmatter.ts';
 import type { RuntimeSpecKind } from '../runtime.ts';
-import { oneOf, text } from '../schema-terms.ts';
-import {
-  allowTerm,
-  checkAllow,
-  checkHeaders,
-  checkUrl,
-  dialLimitsTerm,
-  headersTerm,
-} from './dial-spec.ts';
+import { oneOf } from '../schema-terms.ts';
+import { checkDial, checkUrl, dialFields } from './dial-spec.ts';
 import { pointerPattern } from './json-pointer.ts';
 import { checkSecretTemplate } from './secrets.ts';
 
@@ -28,8 +21,7 @@ const httpRuntimeSchema = Type.Object(
   {
     kind: Type.Literal('http', { description: 'http' }),
     method: Type.Optional(oneOf(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])),
-    url: text('an address that begins with http:// or https://'),
-    headers: Type.Optional(headersTerm),
+    ...dialFields,
     body: Type.Optional(Type.Unknown()),
     answer: Type.Optional(oneOf(['json', 'text', 'events'])),
     select: Type.Optional(pointer),
@@ -47,8 +39,6 @@ const httpRuntimeSchema = Type.Object(
         { additionalProperties: false, description: 'a map with tokens, usd or both' },
       ),
     ),
-    allow: Type.Optional(allowTerm),
-    limits: Type.Optional(dialLimitsTerm),
   },
   { additionalProperties: false, description: 'a map with the field kind' },
 );
@@ -63,8 +53,7 @@ function checkHttp(
 ): void {
   const spec = runtime as HttpRuntimeSpec;
   checkUrl(front, spec.url, [...path, 'url'], spec.allow);
-  checkHeaders(front, spec.headers, [...path, 'headers']);
-  checkAllow(front, spec.allow, [...path, 'allow']);
+  checkDial(front, spec, path);
   checkSecretTemplate(front, spec.body, [...path, 'body']);
   if (spec.body !== undefined && (spec.method === 'GET' || spec.method === 'HEAD')) {
     complain(front, [...path, 'body'], `can not be sent with ${spec.method}`, 'Use POST.');

@@ -12,7 +12,7 @@ import {
   variables,
   wholeNumber,
 } from '../schema-terms.ts';
-import { checkTemplate } from '../template-checks.ts';
+import { checkCommandLine, checkTemplate } from '../template-checks.ts';
 import { checkSecretTemplate } from './secrets.ts';
 
 const serverSchema = Type.Object(
@@ -89,10 +89,7 @@ function checkServer(front: Frontmatter, server: McpServerFields, path: Path): v
     const kind = server.command === undefined ? 'url' : 'command';
     error(field, `${field} does not go with ${kind}`);
   }
-  server.arguments?.forEach((argument, index) =>
-    checkTemplate(front, argument, [...path, 'arguments', index]),
-  );
-  checkTemplate(front, server.directory, [...path, 'directory']);
+  checkCommandLine(front, server, path);
   for (const [name, value] of Object.entries(server.headers ?? {})) {
     checkSecretTemplate(front, value, [...path, 'headers', name]);
   }

@@ -6,7 +6,7 @@ import { abortError, startDeadline } from './deadline.ts';
 import { chooseModel, hostOf, type ModelChoice } from './model-choice.ts';
 import { openServers, serverProblem, type McpAccess } from './model-servers.ts';
 import { createProgress } from './progress.ts';
-import { missingRequirement } from './requirements.ts';
+import { failingCheck, missingRequirement } from './requirements.ts';
 import { missingVariable, readSecrets, secretsOf, type Secrets } from './secrets.ts';
 
 export type ModelTools = Pick<
@@ -119,13 +119,7 @@ export function createModelRuntime(tools: ModelTools, mcp: McpAccess): Runtime {
 
   return {
     run,
-    async check(definition, signal) {
-      try {
-        return await check(definition, signal);
-      } catch (thrown) {
-        return { ok: false, state: 'failed', reason: toAppError(thrown).message };
-      }
-    },
+    check: failingCheck(check),
   };
 }
 

@@ -1,6 +1,7 @@
+import { toAppError } from '../../base/base.ts';
 import type { AgentDefinition } from '../agents.ts';
 import { findProgram, type ProgramPlaces } from '../programs.ts';
-import type { RuntimeTools } from '../runtime.ts';
+import type { Runtime, RuntimeTools } from '../runtime.ts';
 import { missingVariable } from './secrets.ts';
 
 /**
@@ -21,4 +22,15 @@ export async function missingRequirement(
     if (missing !== undefined) return missing;
   }
   return undefined;
+}
+
+/** The check, with what it throws as its result. */
+export function failingCheck(check: Runtime['check']): Runtime['check'] {
+  return async (definition, signal) => {
+    try {
+      return await check(definition, signal);
+    } catch (thrown) {
+      return { ok: false, state: 'failed', reason: toAppError(thrown).message };
+    }
+  };
 }

@@ -1,4 +1,5 @@
 import { chip, duration, h, plural, span, tone } from './dom.js';
+import { mayRate, ratingForm } from './run-rating.js';
 
 const listedNeeds = 4;
 /** A group of more tasks than this is a line with counts, and what failed in it. */
@@ -27,14 +28,15 @@ function depths(tasks) {
 }
 
 /** The tasks of a run in the order in which they can start, those of a group below it. */
-export function taskRows(run) {
+export function taskRows(run, page) {
   const inGroup = Map.groupBy(run.taskList, ({ parent }) => parent ?? '');
   const starts = run.taskList.flatMap(({ startedAt }) =>
     startedAt === undefined ? [] : [Date.parse(startedAt)],
   );
   const origin = Math.min(...starts);
   const end = run.finishedAt === undefined ? Date.now() : Date.parse(run.finishedAt);
-  const scale = { origin, lengthMs: Math.max(1, end - origin), inGroup };
+  const rated = mayRate(page) ? page : undefined;
+  const scale = { origin, lengthMs: Math.max(1, end - origin), inGroup, rated };
   const siblings = inGroup.get('') ?? [];
   const depthOf = depths(siblings);
   const tasks = siblings.toSorted((a, b) => depthOf.get(a.id) - depthOf.get(b.id));
@@ -66,7 +68,7 @@ function withChildren(task, level, scale) {
   ];
 }
 
-function taskRow(task, level, children, { origin, lengthMs }) {
+function taskRow(task, level, children, { origin, lengthMs, rated }) {
   const took = task.usage?.wallMs ?? span(task.startedAt, task.finishedAt);
   return h(
     'li',
@@ -91,7 +93,13 @@ function taskRow(task, level, children, { origin, lengthMs }) {
       task.attempts > 1 && h('div', { class: 'muted' }, plural(task.attempts, 'attempt')),
     ),
     taskNotes(task, children),
+    rated !== undefined && isRatable(task) && h('div', { class: 'more' }, ratingForm(task, rated)),
   );
+}
+
+/** What an agent gave, good or bad; the loser of a race gave nothing. */
+function isRatable({ kind, status, attempts }) {
+  return kind === 'agent' && attempts > 0 && (status === 'completed' || status === 'failed');
 }
 
 /** The mode of a group, the agent where it is not the task's own name. */

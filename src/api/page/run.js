@@ -10,7 +10,8 @@ export function hasEnded({ status }) {
 }
 
 /** One run: what it came to, its tasks in the order in which they can start, its events. */
-export function runView(run, events, busy) {
+export function runView(run, events, page) {
+  const busy = page.ui.busy !== undefined;
   return h(
     'div',
     {},
@@ -27,7 +28,7 @@ export function runView(run, events, busy) {
     questionList(run, busy),
     isReport(run.output) && report(run.output),
     h('h2', {}, 'Tasks ', h('span', { class: 'muted small' }, taskCounts(run.tasks))),
-    h('ol', { class: 'panel tasks' }, taskRows(run)),
+    h('ol', { class: 'panel tasks' }, taskRows(run, page)),
     h(
       'section',
       {},

@@ -1,5 +1,6 @@
 import { agentsView, runsView } from './lists.js';
 import { hasEnded, runView } from './run.js';
+import { rate } from './run-rating.js';
 import { ask, follow } from './server.js';
 
 const redrawEveryMs = 250;
@@ -64,6 +65,7 @@ export function runPage(id) {
         await change('cancel', { reason: 'asked for in the browser' });
         page.announce('Cancellation asked for');
       },
+      rate: (given) => rate(id, given),
       async retry({ page }) {
         await change('retry');
         page.announce('Retry asked for');
@@ -78,7 +80,7 @@ function watchRun(id) {
   let ending;
   const refresh = async (signal, page) => {
     const run = await ask(`runs/${id}`, { signal });
-    page.draw(() => runView(run, events, page.ui.busy !== undefined));
+    page.draw(() => runView(run, events, page));
     const now = `${run.workflow} ${run.status}`;
     if (ending !== undefined && ending !== now) page.announce(now);
     ending = now;

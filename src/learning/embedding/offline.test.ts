@@ -1,4 +1,4 @@
-import { assert, asyncProperty, string } from 'fast-check';
+import { array, assert, asyncProperty, integer } from 'fast-check';
 import { expect, test } from 'vitest';
 import { createOfflineEmbedder } from './offline.ts';
 import { assertEmbedding } from './vectors.ts';
@@ -20,9 +20,14 @@ const likeness = async (a: string, b: string): Promise<number> => {
   return one.reduce((sum, value, index) => sum + value * (other[index] ?? 0), 0);
 };
 
+/** Any code units, lone surrogates among them. */
+const anyText = array(integer({ min: 0, max: 0xffff }), { maxLength: 60 }).map((units) =>
+  String.fromCharCode(...units),
+);
+
 test('every text has a vector of length 1, the same one each time', async () => {
   await assert(
-    asyncProperty(string({ unit: 'binary', maxLength: 400 }), async (text) => {
+    asyncProperty(anyText, async (text) => {
       const vector = await embed(text);
       assertEmbedding(vector, 'it');
       expect(same(await embed(text), vector)).toBe(true);
@@ -74,4 +79,10 @@ test('a signal that has aborted is heeded', async () => {
   await expect(embedder.embed(['x'], AbortSignal.abort(new Error('stopped')))).rejects.toThrow(
     'stopped',
   );
+});
+
+test('texts that mean the same in other words are more alike than those that share the field', async () => {
+  const asked = 'the server crashed';
+  const meant = await likeness(asked, 'the process ended with a segmentation fault');
+  expect(meant).toBeGreaterThan((await likeness(asked, 'write a guide for the server')) + 0.1);
 });

@@ -1,17 +1,23 @@
 /** The embedder that needs nothing: no model to fetch, no server, no network. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Embedder } from '../types.ts';
-import { embedWith, untrainedModel, type OfflineModel } from './offline-model.ts';
+import { embedWith, type OfflineModel } from './offline-model.ts';
+import { readWeights } from './offline-weights.ts';
+
+export const weightsPath = join(import.meta.dirname, 'offline-weights.bin');
 
 /**
- * Vectors from words, word pairs and n-grams. The same text gives the same bytes on every machine.
- * It reads `taskTextLength` characters of a text and gives every text a vector, an empty one too.
+ * Vectors from words, word pairs and n-grams, with weights that were learned from the project's own
+ * texts. The same text gives the same bytes on every machine. It reads `taskTextLength` characters of a
+ * text and gives every text a vector, an empty one too. Throws `embedding_invalid` when its file is broken.
  */
 export async function createOfflineEmbedder(): Promise<Embedder> {
-  return embedderOf('hashed-1', untrainedModel());
+  const { head, model } = readWeights(await readFile(weightsPath), weightsPath);
+  return embedderOf(head.name, model);
 }
 
-/** An embedder of that name with these numbers. */
-export function embedderOf(name: string, model: OfflineModel): Embedder {
+function embedderOf(name: string, model: OfflineModel): Embedder {
   return {
     name,
     async embed(texts, signal) {

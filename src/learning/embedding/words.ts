@@ -10,7 +10,7 @@ export interface Word {
   readonly hash: number;
 }
 
-/** Words of which an n-gram's hash is never told apart: a table of 4,096 rows holds all of them. */
+/** Rows of the table of n-grams: some share one, as fastText has it (Bojanowski et al., 2017, §3.2). */
 export const bucketCount = 4_096;
 
 const shortestGram = 3;
@@ -74,7 +74,7 @@ export function pairHash(first: number, second: number): number {
   return mixed(Math.imul(first, 0x9e3779b1) ^ second);
 }
 
-/** The direction of a hash, always the same: a sign for each of the 256 numbers, 32 in each call. */
+/** 32 signs, and what to call it with for the next 32: always the same ones after the same number. */
 export function nextSigns(state: number): number {
   return mixed((state + 0x6d2b79f5) | 0);
 }

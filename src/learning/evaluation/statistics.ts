@@ -100,23 +100,35 @@ export interface BootstrapOptions {
 export function bootstrapInterval(
   size: number,
   statistic: (counts: Uint32Array) => number,
-  { random, resamples = 1000, level = 0.95 }: BootstrapOptions,
+  options: BootstrapOptions,
 ): Interval {
-  const drawn: number[] = [];
+  return percentileInterval(drawAgain(size, statistic, options), options.level ?? 0.95);
+}
+
+/** What `make` gives for each resample; it gets how often each of the `size` rows was drawn. */
+export function drawAgain<Made>(
+  size: number,
+  make: (counts: Uint32Array) => Made,
+  { random, resamples = 1000 }: Omit<BootstrapOptions, 'level'>,
+): Made[] {
   const counts = new Uint32Array(size);
-  for (let round = 0; round < resamples; round += 1) {
+  return Array.from({ length: resamples }, () => {
     counts.fill(0);
     for (let row = 0; row < size; row += 1) {
       const place = Math.floor(random() * size);
       counts[place] = (counts[place] ?? 0) + 1;
     }
-    const value = statistic(counts);
-    if (!Number.isNaN(value)) drawn.push(value);
+    return make(counts);
+  });
+}
+
+/** From the figures of all resamples. */
+export function percentileInterval(drawn: readonly number[], level: Level): Interval {
+  const known = drawn.filter((value) => !Number.isNaN(value));
+  if (known.length < 0.95 * drawn.length) {
+    throw new AppError('invalid_input', 'there are too few rows: the figure is often undefined');
   }
-  if (drawn.length < 0.95 * resamples) {
-    throw new AppError('invalid_input', `${size} rows are too few: the figure is often undefined`);
-  }
-  return { low: quantile(drawn, (1 - level) / 2), high: quantile(drawn, (1 + level) / 2) };
+  return { low: quantile(known, (1 - level) / 2), high: quantile(known, (1 + level) / 2) };
 }
 
 /** Mean of the values as often as they were drawn. */

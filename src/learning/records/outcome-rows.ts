@@ -108,6 +108,8 @@ const plainColumns: Columns = [
   ['propensity', ({ outcome }) => outcome.decision?.propensity],
   ['predicted_success', ({ outcome }) => outcome.decision?.success.mean],
   ['predicted_ms', ({ outcome }) => outcome.decision?.expected.ms?.mean],
+  ['predicted_ms_low', ({ outcome }) => outcome.decision?.expected.ms?.low],
+  ['predicted_ms_high', ({ outcome }) => outcome.decision?.expected.ms?.high],
 ];
 
 const textColumns: Columns = [
@@ -120,6 +122,7 @@ const textColumns: Columns = [
   ['reported_by', ({ reportedBy }) => text(reportedBy)],
   ['context', ({ outcome: { facts } }) => facts.context && JSON.stringify(facts.context)],
   ['partners', ({ outcome: { partners } }) => partners?.map(inColumn).join(',')],
+  ['candidates', ({ outcome }) => outcome.decision?.candidates?.map(inColumn).join(',')],
 ];
 
 function text(value: string | undefined): string | undefined {

@@ -55,6 +55,8 @@ export interface View {
   readonly rates: Rates;
   readonly features: Features;
   readonly belief: Belief;
+  /** How much nearer the text is to this definition than to the middle one. */
+  readonly lean: number;
   /** What feedback and partners add to the score, and what money and time take off it. */
   readonly added: {
     readonly feedback: number;
@@ -195,7 +197,7 @@ export class RouterModel {
     );
     return scored
       .map(({ draft, added, score }, index): View => {
-        const { candidate, rates, features, belief, success, expected } = draft;
+        const { candidate, rates, features, belief, lean: leaning, success, expected } = draft;
         const prospect: Prospect = {
           agent: candidate.name,
           score,
@@ -204,7 +206,7 @@ export class RouterModel {
           expected,
           propensity: shares[index] ?? 0,
         };
-        return { prospect, candidate, rates, features, belief, added };
+        return { prospect, candidate, rates, features, belief, lean: leaning, added };
       })
       .toSorted((a, b) => b.prospect.score - a.prospect.score);
   }
@@ -244,6 +246,7 @@ export class RouterModel {
       rates,
       features,
       belief: known.belief,
+      lean,
       success,
       odds: this.#calibrated(mean, curious),
       expected: {

@@ -19,8 +19,8 @@ import { drawn } from './propensities.ts';
 export const neighboursAsked = 32;
 const mostProspects = 6;
 const mostProfiles = 10_000;
-/** The nearest definition is at least so near, or its words say nothing of the task. */
-const leastLikeness = 0.1;
+/** By so much more cosine than the middle one, a definition's words say something of the task. */
+const leastLean = 0.08;
 
 export interface RouterOptions {
   readonly embedder: Embedder;
@@ -33,7 +33,6 @@ export interface RouterOptions {
 interface Weighed {
   readonly views: readonly View[];
   readonly near: readonly Neighbour[];
-  readonly vector: Float32Array;
   readonly mode: RouteMode;
   readonly model: RouterModel;
 }
@@ -117,10 +116,10 @@ export class Router {
       ...(partners === undefined ? {} : { partners }),
     });
     this.#note(clock.monotonicMs() - beganMs);
-    return { views, near, vector, mode, model };
+    return { views, near, mode, model };
   }
 
-  #decision({ views, vector, mode, model }: Weighed, chosen: View): RouteDecision {
+  #decision({ views, mode, model }: Weighed, chosen: View): RouteDecision {
     const { prospect } = chosen;
     const others = views.filter((view) => view !== chosen).map((view) => view.prospect);
     return {
@@ -130,18 +129,11 @@ export class Router {
       propensity: prospect.propensity,
       success: prospect.success,
       confidence: prospect.success.low,
-      basis: this.#basis(chosen, vector),
+      basis: basisOf(chosen),
       expected: prospect.expected,
       candidates: views.map(({ candidate }) => candidate.name).toSorted(),
       prospects: [prospect, ...others].slice(0, mostProspects),
     };
-  }
-
-  #basis({ rates, candidate }: View, vector: Float32Array): RouteDecision['basis'] {
-    if (rates.triedType + rates.triedSame >= 1) return 'outcomes';
-    const profile = this.#profiles.get(candidate.hash);
-    const likeness = profile?.reduce((sum, value, index) => sum + value * (vector[index] ?? 0), 0);
-    return (likeness ?? 0) >= leastLikeness ? 'definitions' : 'nothing';
   }
 
   #note(ms: number | undefined): void {
@@ -161,6 +153,11 @@ export class Router {
     timings.count += 1;
     timings.sumMs += ms;
   }
+}
+
+function basisOf({ rates, lean }: View): RouteDecision['basis'] {
+  if (rates.triedType + rates.triedSame >= 1) return 'outcomes';
+  return lean >= leastLean ? 'definitions' : 'nothing';
 }
 
 /** What of a definition its agent is recognised by. */

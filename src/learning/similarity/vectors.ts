@@ -27,13 +27,11 @@ function invalid(message: string): AppError {
 
 /** The product of two vectors in double precision. */
 export function product(a: Float32Array, b: Float32Array, bAt = 0): number {
-  let [even, odd] = [0, 0];
-  // Two sums, since each addition waits for the one before: 1.6 times as fast.
-  for (let index = 0; index < embeddingLength; index += 2) {
-    even += (a[index] as number) * (b[bAt + index] as number);
-    odd += (a[index + 1] as number) * (b[bAt + index + 1] as number);
+  let sum = 0;
+  for (let index = 0; index < embeddingLength; index += 1) {
+    sum += (a[index] as number) * (b[bAt + index] as number);
   }
-  return even + odd;
+  return sum;
 }
 
 /**
@@ -59,4 +57,19 @@ export function quantise(
     squares += (exact - whole * step) ** 2;
   }
   return { step, residual: Math.sqrt(squares) };
+}
+
+/** A vector as `task_embeddings` keeps it: little-endian float32. */
+export function vectorOf(bytes: Uint8Array): Float32Array {
+  if (bytes.byteLength % 4 !== 0) throw invalid(`a vector has ${bytes.byteLength} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: bytes.byteLength / 4 }, (_, index) =>
+    view.getFloat32(index * 4, true),
+  );
+}
+
+/** A vector as pgvector reads it. Throws `embedding_invalid`. */
+export function vectorText(vector: Float32Array): string {
+  lengthOf(vector);
+  return `[${vector.join(',')}]`;
 }
