@@ -8,7 +8,7 @@ export function generateConfiguration(): { path: string; text: string } {
     path: 'docs/reference/configuration.md',
     text: `# Configuration
 
-<!-- Generated from src/base/config.ts by \`npm run generate\`. -->
+<!-- Generated from src/base/settings.ts by \`npm run generate\`. -->
 
 A setting comes from the first of these that has it:
 

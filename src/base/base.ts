@@ -15,15 +15,8 @@ export { parseCheckedYaml, type CheckedYaml, type Complaint } from './checked-ya
 export { canonicalJson } from './canonical.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export { systemClock, type Clock } from './clock.ts';
-export {
-  flagName,
-  loadConfig,
-  settings,
-  type Config,
-  type ConfigSources,
-  type SettingName,
-  type Settings,
-} from './config.ts';
+export { flagName, loadConfig, type Config, type ConfigSources } from './config.ts';
+export { settings, type SettingName, type Settings } from './settings.ts';
 export {
   findingSchema,
   severities,
