@@ -77,25 +77,60 @@ create index agent_task_executions_by_run on agent_task_executions (run_id) wher
 create index agent_task_executions_reported on agent_task_executions (reported_by, agent, tx, attempt_id)
   where reported_by is not null;
 
--- Writes outcomes, each once, and the texts that they bring. `held`: "run epoch" of the runs whose
--- outcomes may be written; null: all. Gives back the hashes of texts that are neither brought nor there.
--- PL/pgSQL, which keeps its plan: a function in SQL is planned anew in every statement that calls it.
+-- Writes outcomes, each once, and the texts that they bring. `outcomes` holds columns, values joined
+-- by commas or, of texts, by U+001F, an empty one for null: a list of objects took as long to read as all
+-- the rest together. `held`: "run epoch" of the runs whose outcomes may be written; null: all. Gives back
+-- the hashes of texts that are neither brought nor there. PL/pgSQL, which keeps its plan: a function in
+-- SQL is planned anew in every statement that calls it.
 create function record_outcomes(outcomes json, held text[]) returns text[]
 language plpgsql as $$
 declare
   missing text[];
 begin
   with told as materialized (
-    select o.* from json_to_recordset(outcomes) as o (
-      attempt_id uuid, run_id uuid, epoch bigint, task text, workflow text, mode text, agent text,
-      definition_hash text, task_type text, task_hash text, description text, complexity real,
-      input_bytes bigint, context json, started_ms double precision, ended_ms double precision,
-      result text, own_fault boolean, error_code text, wall_ms double precision,
-      cpu_ms double precision, peak_memory_bytes bigint, output_bytes bigint, tokens bigint,
-      cost_micro_usd bigint, partners text[], policy text, propensity double precision,
-      predicted_success double precision, predicted_ms double precision,
-      predicted_ms_low double precision, predicted_ms_high double precision, candidates text[],
-      reported_by text
+    select o.* from json_to_record(outcomes) as c (
+      attempt_id text, run_id text, epoch text, task text, workflow text, mode text, agent text,
+      definition_hash text, task_type text, task_hash text, description text, complexity text,
+      input_bytes text, context text, started_ms text, ended_ms text, result text, own_fault text,
+      error_code text, wall_ms text, cpu_ms text, peak_memory_bytes text, output_bytes text,
+      tokens text, cost_micro_usd text, partners text, policy text, propensity text,
+      predicted_success text, predicted_ms text, predicted_ms_low text, predicted_ms_high text,
+      candidates text, reported_by text
+    ),
+    unnest(
+      string_to_array(c.attempt_id, ',')::uuid[], string_to_array(c.run_id, ',', '')::uuid[],
+      string_to_array(c.epoch, ',', ''), string_to_array(c.task, e'\x1f', ''),
+      string_to_array(c.workflow, e'\x1f', ''), string_to_array(c.mode, ',', ''),
+      string_to_array(c.agent, e'\x1f'), string_to_array(c.definition_hash, ',', ''),
+      string_to_array(c.task_type, e'\x1f'), string_to_array(c.task_hash, ','),
+      string_to_array(c.description, e'\x1f', ''),
+      string_to_array(c.complexity, ',', '')::real[],
+      string_to_array(c.input_bytes, ',', '')::bigint[],
+      string_to_array(c.context, e'\x1f', ''),
+      string_to_array(c.started_ms, ',')::double precision[],
+      string_to_array(c.ended_ms, ',')::double precision[], string_to_array(c.result, ','),
+      string_to_array(c.own_fault, ',', '')::boolean[],
+      string_to_array(c.error_code, e'\x1f', ''),
+      string_to_array(c.wall_ms, ',', '')::double precision[],
+      string_to_array(c.cpu_ms, ',', '')::double precision[],
+      string_to_array(c.peak_memory_bytes, ',', '')::bigint[],
+      string_to_array(c.output_bytes, ',', '')::bigint[],
+      string_to_array(c.tokens, ',', '')::bigint[],
+      string_to_array(c.cost_micro_usd, ',', '')::bigint[],
+      string_to_array(c.partners, e'\x1f', ''), string_to_array(c.policy, e'\x1f', ''),
+      string_to_array(c.propensity, ',', '')::double precision[],
+      string_to_array(c.predicted_success, ',', '')::double precision[],
+      string_to_array(c.predicted_ms, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_low, ',', '')::double precision[],
+      string_to_array(c.predicted_ms_high, ',', '')::double precision[],
+      string_to_array(c.candidates, e'\x1f', ''),
+      string_to_array(c.reported_by, e'\x1f', '')
+    ) as o (
+      attempt_id, run_id, epoch, task, workflow, mode, agent, definition_hash, task_type, task_hash,
+      description, complexity, input_bytes, context, started_ms, ended_ms, result, own_fault,
+      error_code, wall_ms, cpu_ms, peak_memory_bytes, output_bytes, tokens, cost_micro_usd, partners,
+      policy, propensity, predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high,
+      candidates, reported_by
     )
     where held is null or o.run_id || ' ' || o.epoch in (select unnest(held))
   ), texts as (
@@ -113,17 +148,18 @@ begin
       predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high, candidates, reported_by
     )
     select t.attempt_id, t.run_id, t.task, t.workflow, t.mode, t.agent, t.definition_hash,
-      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context,
+      t.task_type, decode(t.task_hash, 'hex'), t.complexity, t.input_bytes, t.context::json,
       to_timestamp(t.started_ms / 1000), to_timestamp(t.ended_ms / 1000), t.result, t.own_fault,
       t.error_code, t.wall_ms, t.cpu_ms, t.peak_memory_bytes, t.output_bytes, t.tokens,
-      t.cost_micro_usd, t.partners, t.policy, t.propensity, t.predicted_success, t.predicted_ms,
-      t.predicted_ms_low, t.predicted_ms_high, t.candidates, t.reported_by
+      t.cost_micro_usd, string_to_array(t.partners, ','), t.policy, t.propensity,
+      t.predicted_success, t.predicted_ms, t.predicted_ms_low, t.predicted_ms_high,
+      string_to_array(t.candidates, ','), t.reported_by
     from told t
     on conflict (attempt_id) do nothing
   )
-  select array_agg(distinct t.task_hash) into missing from told t
-  where t.description is null
-    and not exists (select from task_texts k where k.task_hash = decode(t.task_hash, 'hex'));
+  select array_agg(d.task_hash) into missing
+  from (select distinct t.task_hash from told t where t.description is null) d
+  where not exists (select from task_texts k where k.task_hash = decode(d.task_hash, 'hex'));
   return missing;
 end
 $$;

@@ -4,6 +4,8 @@ import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 export interface MeasureOptions {
   /** How often to repeat; each area has its own default. */
   readonly repeats: number | undefined;
+  /** How many vectors to search; areas that search none ignore it. */
+  readonly vectors?: number | undefined;
   /** A CPU profile of what is measured is wanted; areas that make none ignore it. */
   readonly profile: boolean;
   /** Says on standard error what is being done. */

@@ -9,22 +9,16 @@ import { jacobi } from './eigen.ts';
 import { seeded, shuffle } from './random.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-export interface Grams {
-  /** `bucketCount` rows of `gramLength`. */
-  readonly rows: Float64Array;
-  /** `gramLength` rows of 256. */
-  readonly projection: Float64Array;
-}
-
 const rounds = 40;
 const rate = 0.5;
 /** What an n-gram begins with, and keeps where no word taught it more: a direction of its own. */
 const begunLength = 0.3;
 
-/** `meanings`: a vector a word, of what it says beside its own direction. */
-export function fitGrams(vocabulary: Vocabulary, meanings: Float64Array): Grams {
-  const projection = principalAxes(meanings);
-  const targets = vocabulary.words.map((_, word) => reduced(meanings, word, projection));
+/**
+ * `bucketCount` rows of `gramLength`, for the first numbers of vectors. `meanings`: a vector a word, of what
+ * it says beside its own direction.
+ */
+export function fitGrams(vocabulary: Vocabulary, meanings: Float64Array): Float64Array {
   const begun = randomRows(bucketCount, gramLength, 0);
   const unit = 1 / Math.sqrt(gramLength);
   const rows = Float64Array.from(begun.bytes, (sign) => sign * unit * begunLength);
@@ -33,10 +27,11 @@ export function fitGrams(vocabulary: Vocabulary, meanings: Float64Array): Grams 
   const random = seeded(3);
   for (let round = 0; round < rounds; round += 1) {
     for (const word of shuffle(order, random)) {
-      approach(rows, buckets[word] ?? [], targets[word] as Float64Array);
+      const start = word * embeddingLength;
+      approach(rows, buckets[word] ?? [], meanings.subarray(start, start + gramLength));
     }
   }
-  return { rows, projection };
+  return rows;
 }
 
 function approach(rows: Float64Array, buckets: readonly number[], target: Float64Array): void {
@@ -52,8 +47,8 @@ function approach(rows: Float64Array, buckets: readonly number[], target: Float6
   }
 }
 
-/** The axes along which the vectors differ most, as rows. */
-function principalAxes(vectors: Float64Array): Float64Array {
+/** The axes along which vectors differ, the most first, a row each. */
+export function principalAxes(vectors: Float64Array): Float64Array {
   const squares = new Float64Array(embeddingLength * embeddingLength);
   for (let start = 0; start < vectors.length; start += embeddingLength) {
     for (let i = 0; i < embeddingLength; i += 1) {
@@ -67,26 +62,23 @@ function principalAxes(vectors: Float64Array): Float64Array {
   const { values, vectors: axes } = jacobi(squares, embeddingLength);
   const order = values.map((_, index) => index);
   order.sort((a, b) => (values[b] as number) - (values[a] as number));
-  const result = new Float64Array(gramLength * embeddingLength);
-  for (let row = 0; row < gramLength; row += 1) {
-    for (let k = 0; k < embeddingLength; k += 1) {
-      result[row * embeddingLength + k] = axes[
-        k * embeddingLength + (order[row] as number)
-      ] as number;
-    }
-  }
-  return result;
+  return Float64Array.from(squares, (_, at) => {
+    const row = order[Math.floor(at / embeddingLength)] as number;
+    return axes[(at % embeddingLength) * embeddingLength + row] as number;
+  });
 }
 
-function reduced(vectors: Float64Array, word: number, projection: Float64Array): Float64Array {
-  const result = new Float64Array(gramLength);
-  for (let row = 0; row < gramLength; row += 1) {
-    let sum = 0;
-    for (let k = 0; k < embeddingLength; k += 1) {
-      const axis = projection[row * embeddingLength + k] as number;
-      sum += axis * (vectors[word * embeddingLength + k] as number);
+/** The vectors seen along other axes: likenesses stay as they are. */
+export function turned(vectors: Float64Array, axes: Float64Array): Float64Array {
+  const result = new Float64Array(vectors.length);
+  for (let start = 0; start < vectors.length; start += embeddingLength) {
+    for (let row = 0; row < embeddingLength; row += 1) {
+      let sum = 0;
+      for (let k = 0; k < embeddingLength; k += 1) {
+        sum += (axes[row * embeddingLength + k] as number) * (vectors[start + k] as number);
+      }
+      result[start + row] = sum;
     }
-    result[row] = sum;
   }
   return result;
 }

@@ -9,7 +9,7 @@ import {
 import { embeddingLength } from '../../src/learning/types.ts';
 import { contrast, type ContrastSettings } from './contrast.ts';
 import type { Corpus } from './corpus.ts';
-import { fitGrams } from './grams.ts';
+import { fitGrams, principalAxes, turned } from './grams.ts';
 import { buildVocabulary, contextVectors, type Vocabulary } from './vocabulary.ts';
 
 /** Chosen by the tuning questions. */
@@ -17,9 +17,9 @@ const settings: ContrastSettings = {
   rounds: 6,
   context: 0.7,
   own: 0.7,
-  temperature: 0.1,
+  temperature: 0.12,
   rate: 0.02,
-  anchor: 0.002,
+  anchor: 0.0005,
   dropped: 0.3,
   relatedPerRound: 60,
   headedPerRound: 20,
@@ -36,12 +36,12 @@ export function trainModel(corpus: Corpus): OfflineModel {
   const vocabulary = buildVocabulary(corpus);
   const context = contextVectors(corpus, vocabulary);
   const vectors = contrast(corpus, vocabulary, context, settings);
-  const grams = fitGrams(vocabulary, meaningsOf(vocabulary, vectors));
+  const meanings = meaningsOf(vocabulary, vectors);
+  const axes = principalAxes(meanings);
   return {
     known: vocabulary.index,
-    words: quantised(vectors, embeddingLength),
-    grams: quantised(grams.rows, gramLength),
-    projection: quantised(grams.projection, embeddingLength),
+    words: quantised(turned(vectors, axes), embeddingLength),
+    grams: quantised(fitGrams(vocabulary, turned(meanings, axes)), gramLength),
     weights,
   };
 }

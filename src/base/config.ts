@@ -208,6 +208,39 @@ export const settings = {
       'A sorted file, or a folder of range files, with the SHA-1 hashes of leaked passwords, as the downloader of haveibeenpwned makes them. Empty: new passwords are not compared with leaked ones.',
     default: '',
   }),
+  learningEmbedder: setting({
+    schema: Type.Union([
+      Type.Literal('offline'),
+      Type.Literal('openai-compatible'),
+      Type.Literal('model2vec'),
+      Type.Literal('onnx'),
+    ]),
+    env: 'CENTURIA_LEARNING_EMBEDDER',
+    description:
+      'What makes vectors of the words of tasks: offline, openai-compatible, model2vec or onnx. After a change all texts are embedded again in the background.',
+    default: 'offline',
+  }),
+  embeddingModel: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_EMBEDDING_MODEL',
+    description:
+      'The id of the embedding model at a server, or the folder of a local one. Needless for offline.',
+    default: '',
+  }),
+  embeddingBaseUrl: setting({
+    schema: Type.String({ pattern: '^$|^https?://[^/?#@]+' }),
+    env: 'CENTURIA_EMBEDDING_BASE_URL',
+    description:
+      'Address of the API that gives embeddings, such as http://localhost:11434/v1. Empty: OpenAI’s own. OPENAI_API_KEY is sent to it where it is set.',
+    default: '',
+  }),
+  embeddingLongVectors: setting({
+    schema: Type.Union([Type.Literal('refuse'), Type.Literal('truncate')]),
+    env: 'CENTURIA_EMBEDDING_LONG_VECTORS',
+    description:
+      'What to do with vectors of more than 256 numbers: refuse them, or truncate them, which only models that were trained for it bear (Matryoshka).',
+    default: 'refuse',
+  }),
   runKeepDays: setting({
     schema: Type.Integer({ minimum: 0, maximum: 36_500 }),
     env: 'CENTURIA_RUN_KEEP_DAYS',

@@ -42,13 +42,30 @@ test('a choice is told with its probability, among how many, and what it stands 
 test('the live picture names who was chosen, and forgets it when the run is retried', () => {
   const at = '2026-01-01T00:00:00.000Z';
   const run = {
-    ...{ id: 'r', workflow: 'w', status: 'running', mode: 'sequential', lastSeq: 1 },
-    ...{ createdAt: at, startedAt: at, priority: 50, tasks: { running: 1 }, input: {} },
-    ...{ definitionHash: '', questions: [], irreversible: [], spent: { wallMs: 0 } },
+    id: 'r',
+    workflow: 'w',
+    status: 'running',
+    mode: 'sequential',
+    lastSeq: 1,
+    createdAt: at,
+    startedAt: at,
+    priority: 50,
+    tasks: { running: 1 },
+    input: {},
+    definitionHash: '',
+    questions: [],
+    irreversible: [],
+    spent: { wallMs: 0 },
     taskList: [
       {
-        ...{ id: 'look', kind: 'agent', description: '', status: 'running', startedAt: at },
-        ...{ needs: [], after: [], attempts: 1 },
+        id: 'look',
+        kind: 'agent',
+        description: '',
+        status: 'running',
+        startedAt: at,
+        needs: [],
+        after: [],
+        attempts: 1,
       },
     ],
   } as unknown as RunDetail;
@@ -70,7 +87,11 @@ test('a plan lists who may be chosen, and who of them can not work now', () => {
   const task = { description: '', needs: [], after: [], priority: 50, onFailure: 'stop' } as const;
   const plan: RunPlan = {
     workflow: {
-      ...{ name: 'w', description: 'Looks.', mode: 'parallel', inputs: {}, timeoutMs: 1_000 },
+      name: 'w',
+      description: 'Looks.',
+      mode: 'parallel',
+      inputs: {},
+      timeoutMs: 1_000,
       maxParallel: 10,
       tasks: [
         { ...task, id: 'look', route: { category: 'security' }, type: 'looking', input: {} },

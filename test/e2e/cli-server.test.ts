@@ -242,15 +242,15 @@ describe('what keeps a server from starting', () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     const { port } = holder.address() as { port: number };
-    const home = await testHome();
-    const ended = await home.cli(['up', '--bridge-port', String(port)]);
+    const home = await testHome({}, { seeded: true });
+    const ended = await home.start(['up', '--bridge-port', String(port)]).ended;
     expect(ended.status).toBe(5);
     expect(ended.stderr).toMatch(new RegExp(`error: .*${port}.*\nhint: `));
     // The same folder starts at once: the lock and the database were given back.
     const again = home.start(['up', '--bridge-port', '0']);
     await again.until('stdout', ready);
 
-    const second = await home.cli(['up', '--bridge-port', '0']);
+    const second = await home.start(['up', '--bridge-port', '0']).ended;
     expect(second.status).toBe(5);
     expect(second.stderr).toMatch(new RegExp(`error: process ${again.child.pid} holds .*\nhint: `));
     const migrate = await home.cli(['migrate']);
@@ -265,9 +265,9 @@ describe('what keeps a server from starting', () => {
 
   test('a database that does not answer: its place without the password', async () => {
     const home = await testHome();
-    const ended = await home.cli(['up'], {
+    const ended = await home.start(['up'], {
       env: { CENTURIA_DATABASE_URL: 'postgres://ada:secret-word@127.0.0.1:1/none' },
-    });
+    }).ended;
     expect(ended.status).toBe(6);
     expect(ended.stderr).toMatch(/error: .*127\.0\.0\.1:1/);
     expect(ended.stderr).not.toContain('secret-word');

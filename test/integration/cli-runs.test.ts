@@ -5,6 +5,7 @@ import { openTestBridge, testToken, type TestBridge } from '../support/bridge.ts
 import {
   cleanEnvironment,
   launcher,
+  runHere,
   startProgram,
   type CliOptions,
   type Ended,
@@ -28,11 +29,7 @@ function environment(more: Readonly<Record<string, string>> = {}): Record<string
 }
 
 function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
-  return startProgram(process.execPath, [launcher, ...args], {
-    cwd: bridge.home,
-    ...options,
-    env: environment(options.env),
-  }).ended;
+  return runHere(args, { cwd: bridge.home, ...options, env: environment(options.env) });
 }
 
 /** A run of `asking` that waits for its answer. */

@@ -32,7 +32,7 @@ describe('exit statuses', () => {
     [['config', 'show'], 0, /bridgePort/],
     [['config', 'path'], 0, /config\.yaml\n$/],
   ])('%j ends well with its text on standard output', async (args, status, shown) => {
-    const ended = await home.cli(args);
+    const ended = await home.start(args).ended;
     expect(ended).toMatchObject({ status, stderr: '' });
     expect(ended.stdout).toMatch(shown);
   });
@@ -68,7 +68,7 @@ describe('exit statuses', () => {
 
 test('a setting that is wrong is named with its place, and nothing is made', async () => {
   const wrong = await testHome({ 'config.yaml': 'bridgePrt: 1\n' });
-  const ended = await wrong.cli(['up']);
+  const ended = await wrong.start(['up']).ended;
   expect(ended).toMatchObject({ status: 2, stdout: '' });
   expect(ended.stderr).toMatch(
     /config\.yaml: unknown setting bridgePrt\nhint: Did you mean bridgePort\?/,
@@ -77,7 +77,8 @@ test('a setting that is wrong is named with its place, and nothing is made', asy
 });
 
 test('a database URL is not taken as a flag, and its password is not repeated', async () => {
-  const ended = await home.cli(['up', '--database-url', 'postgres://ada:secret-word@127.0.0.1/x']);
+  const flag = ['--database-url', 'postgres://ada:secret-word@127.0.0.1/x'];
+  const ended = await home.start(['up', ...flag]).ended;
   expect(ended.status).toBe(2);
   expect(ended.stderr).toContain('CENTURIA_DATABASE_URL_FILE');
   expect(ended.stderr).not.toContain('secret-word');

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AppError } from '../../src/base/base.ts';
+import { AppError, newId, systemClock } from '../../src/base/base.ts';
+import { EventLog, type Append } from '../../src/coordination/event-log.ts';
 import { sql } from '../../src/database/database.ts';
+import type { Outcome } from '../../src/learning/learning.ts';
+import { beginning, openRecords, type Records } from '../../src/learning/records/records.ts';
 import { openFixture, openStore, type Fixture, type TestStore } from '../support/coordination.ts';
-import { drivers, unavailable } from '../support/databases.ts';
+import { drivers, silentLog, unavailable } from '../support/databases.ts';
 import { Used } from '../support/in-process-agents.ts';
 
 const workflows = {
@@ -112,5 +115,240 @@ describe.for(drivers.filter((each) => unavailable(each) === undefined))(
         new Set(['race: Answer first']),
       );
     });
+
+    describe('an append', () => {
+      const owner = newId();
+      let log: EventLog;
+
+      beforeAll(() => {
+        log = new EventLog({
+          database: store.database,
+          worker: owner,
+          clock: systemClock,
+          log: silentLog,
+          random: () => 0.5,
+        });
+      });
+      afterAll(async () => log.close(true));
+
+      /** A run that `owner` holds under epoch 7, in the month of which there are tables. */
+      async function heldRun(): Promise<string> {
+        const runId = newId();
+        await store.database.query(
+          sql`insert into runs (run_id, workflow, definition_hash, status, priority, format, owner, epoch)
+            values (${runId}::uuid, 'w', 'none', 'running', 50, 1, ${owner}::uuid, 7)`,
+        );
+        return runId;
+      }
+
+      test('of a run that was lost writes neither its events nor its outcomes', async () => {
+        const [held, lost] = [await heldRun(), await heldRun()];
+        const results = await Promise.all([
+          log.append(appendOf(held, 7n)),
+          log.append(appendOf(lost, 6n)),
+        ]);
+        expect(results).toStrictEqual([{ at: null }, 'fenced']);
+        expect(await written(store, held)).toStrictEqual({ events: 1, outcomes: 1 });
+        expect(await written(store, lost)).toStrictEqual({ events: 0, outcomes: 0 });
+      });
+
+      test('that is repeated writes its outcome once', async () => {
+        const runId = await heldRun();
+        const append = appendOf(runId, 7n);
+        await log.append(append);
+        await log.append(append).catch(() => undefined);
+        expect(await written(store, runId)).toStrictEqual({ events: 1, outcomes: 1 });
+      });
+
+      test('brings a text that is gone again, and is written without an outcome that the database refuses', async () => {
+        const facts = { type: `lost-${newId()}`, text: 'What is not there' };
+        const runs = [await heldRun(), await heldRun(), await heldRun(), await heldRun()];
+        const [first = '', second = '', third = '', fourth = ''] = runs;
+        await log.append(appendOf(first, 7n, { facts }));
+        await store.database.query(sql`delete from task_texts where task_type = ${facts.type}`);
+        await log.append(appendOf(second, 7n, { facts }));
+        await log.append(appendOf(third, 7n, { facts }));
+        const texts = await store.database.query(
+          sql<{
+            description: string;
+          }>`select description from task_texts where task_type = ${facts.type}`,
+        );
+        expect(texts).toStrictEqual([{ description: facts.text }]);
+        await log.append(appendOf(fourth, 7n, { startedAtMs: 2_000, endedAtMs: 1_000 }));
+        expect(await written(store, fourth)).toStrictEqual({ events: 1, outcomes: 0 });
+      });
+    });
+
+    describe('what is told from outside', () => {
+      let records: Records;
+      const nowMs = Date.parse('2026-11-21T12:00:00Z');
+      const ada = { id: 'p-ada', name: 'ada' };
+      const good = {
+        agent: 'steady',
+        type: 'outside',
+        text: 'Sort it',
+        result: 'succeeded',
+        ms: 5,
+      };
+      const report = (fields: object, by = ada) =>
+        records.report({ ...good, ...fields } as never, by);
+
+      beforeAll(() => {
+        const clock = { ...systemClock, nowMs: () => nowMs };
+        records = openRecords({ database: store.database, clock, known: isSteady });
+      });
+
+      test.for([
+        ['agent', { agent: 'nobody' }],
+        ['ms', { ms: -1 }],
+        ['ms', { ms: Number.NaN }],
+        ['text', { text: 'a\0b' }],
+        ['text', { text: 'x'.repeat(4_001) }],
+        ['text', { text: '' }],
+        ['type', { type: 'a'.repeat(201) }],
+        ['result', { result: 'fine' }],
+        ['endedAt', { endedAt: '2026-11-21T12:00:00.001Z' }],
+        ['endedAt', { endedAt: 'yesterday' }],
+        ['complexity', { complexity: 1.1 }],
+        ['tokens', { tokens: -3 }],
+        ['microUsd', { microUsd: 0.5 }],
+        ['attemptId', { attemptId: 'one' }],
+      ] as const)('is refused for its %s: %o', async ([field, fields]) => {
+        await expect(report(fields)).rejects.toMatchObject({
+          code: 'invalid_input',
+          details: { field },
+        });
+      });
+
+      test('is kept once for one attempt, in order, and counts less the more of one principal there is', async () => {
+        const attemptId = newId();
+        await report({ attemptId });
+        await report({ attemptId, ms: 7 });
+        await report({}, { id: 'p-bob', name: 'bob' });
+        await report({ result: 'failed', errorCode: 'wrong', microUsd: 4 });
+        const rows = (await records.tail(beginning, 1_000)).filter(
+          ({ task_type: type }) => type === 'outside',
+        );
+        expect(rows.map((row) => [row.reported_by, row.wall_ms, row.weight])).toStrictEqual([
+          ['p-ada', 5, 1],
+          ['p-bob', 5, 1],
+          ['p-ada', 5, 0.9],
+        ]);
+        expect(rows[2]).toMatchObject({
+          result: 'failed',
+          own_fault: true,
+          error_code: 'wrong',
+          cost_micro_usd: 4n,
+          description: 'Sort it',
+          run_id: null,
+        });
+        const [first] = rows;
+        const after = { tx: first?.tx ?? '', attemptId: first?.attempt_id ?? '' };
+        const rest = await records.tail(after, 1);
+        expect(rest.map(({ reported_by: by }) => by)).toStrictEqual(['p-bob']);
+        await expect(report({}, { id: 'p-steady', name: 'steady' })).rejects.toMatchObject({
+          code: 'denied',
+        });
+      });
+
+      test('of a transaction that is still open is not read before it ends', async () => {
+        const before = await visible(records);
+        if (driver === 'server') {
+          const other = await store.another();
+          await other.transaction(async (transaction) => {
+            await transaction.query(sql`select pg_current_xact_id()`);
+            await report({});
+            expect(await visible(records)).toBe(before);
+          });
+        } else await report({});
+        expect(await visible(records)).toBe(before + 1);
+      });
+
+      test('a rating takes the place of the one before, and needs an attempt that somebody else made', async () => {
+        const { id } = await fixture.run('retried', { topic: 'a lake' });
+        const rate = (score: number, of: object, by = ada) =>
+          records.feedback({ of: of as never, score, by, comment: 'As asked' });
+        await rate(3, { runId: id, task: 'check' });
+        const taken = await rate(8, { runId: id });
+        expect(taken).toMatchObject({ agent: 'steady', score: 8, principals: 1 });
+        await rate(4, { attemptId: taken.attemptId }, { id: 'p-bob', name: 'bob' });
+        expect(await records.ratings('steady')).toStrictEqual([
+          { principalId: 'p-ada', score: 8 },
+          { principalId: 'p-bob', score: 4 },
+        ]);
+        const itself = { id: 'p-steady', name: 'steady' };
+        await expect(rate(10, { runId: id }, itself)).rejects.toMatchObject({ code: 'denied' });
+        await expect(rate(5, { attemptId: newId() })).rejects.toMatchObject({ code: 'not_found' });
+        await expect(rate(5, { runId: newId() })).rejects.toMatchObject({ code: 'not_found' });
+        for (const score of [0, 11, 5.5, Number.NaN]) {
+          await expect(rate(score, { runId: id })).rejects.toMatchObject({ code: 'invalid_input' });
+        }
+      });
+
+      test('what is old is forgotten, with the texts that nobody refers to any more', async () => {
+        await report({ type: 'old', text: 'Long ago', endedAt: '2026-10-01T00:00:00Z' });
+        await report({ type: 'new', text: 'Just now' });
+        await store.database.query(
+          sql`update task_texts set first_seen_at = now() - interval '2 days' where task_type in ('old', 'new')`,
+        );
+        expect(await records.prune(30)).toBe(1);
+        expect(await records.prune(30)).toBe(0);
+        const types = await store.database.query(
+          sql<{
+            task_type: string;
+          }>`select task_type from task_texts where task_type in ('old', 'new')`,
+        );
+        expect(types).toStrictEqual([{ task_type: 'new' }]);
+        await expect(records.prune(0)).rejects.toMatchObject({ code: 'invalid_input' });
+      });
+    });
   },
 );
+
+function outcomeOf(runId: string, fields: Partial<Outcome>): Outcome {
+  return {
+    attemptId: newId(),
+    runId,
+    task: 'a',
+    workflow: 'w',
+    mode: 'sequential',
+    agent: 'steady',
+    definitionHash: 'none',
+    facts: { type: 'w/a', text: 'A, with a comma' },
+    startedAtMs: 1_000,
+    endedAtMs: 2_000,
+    result: 'succeeded',
+    ...fields,
+  };
+}
+
+function appendOf(runId: string, epoch: bigint, outcome: Partial<Outcome> = {}): Append {
+  return {
+    runId,
+    epoch,
+    events: [{ seq: 1, body: { type: 'attempt.progress', task: 'a', text: 'on the way' } }],
+    outcomes: [outcomeOf(runId, outcome)],
+  };
+}
+
+function isSteady(agent: string): boolean {
+  return agent === 'steady';
+}
+
+/** How many rows a run has. */
+async function written(
+  { database }: TestStore,
+  runId: string,
+): Promise<{ events: number; outcomes: number } | undefined> {
+  const [row] = await database.query(
+    sql<{ events: number; outcomes: number }>`select
+        (select count(*)::int from run_events where run_id = ${runId}::uuid) as events,
+        (select count(*)::int from agent_task_executions where run_id = ${runId}::uuid) as outcomes`,
+  );
+  return row;
+}
+
+/** How many executions a reader may see. */
+async function visible(records: Records): Promise<number> {
+  return (await records.tail(beginning, 1_000)).length;
+}

@@ -27,6 +27,8 @@ export function executionRow(fields: Partial<ExecutionRow> = {}): ExecutionRow {
     tokens: null,
     micro_usd: null,
     partners: null,
+    propensity: null,
+    candidates: null,
     reported_by: null,
     reports_before: 0,
     ...fields,

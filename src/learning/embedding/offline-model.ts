@@ -21,7 +21,10 @@ export interface Rows {
   readonly scales: Float32Array;
 }
 
-/** So many numbers has an n-gram; one matrix makes 256 of the sum of all of a text. */
+/**
+ * So many numbers has an n-gram. Words' vectors are turned so that their first numbers differ most: these
+ * are what n-grams add to. All 256 of them took twice as long and found no more.
+ */
 export const gramLength = 64;
 
 export interface OfflineModel {
@@ -31,8 +34,6 @@ export interface OfflineModel {
   readonly words: Rows;
   /** Rows of 64 by `bucketsOf`: what makes a word that was never seen look like those it resembles. */
   readonly grams: Rows;
-  /** 64 rows of 256. */
-  readonly projection: Rows;
   readonly weights: ModelWeights;
 }
 
@@ -51,40 +52,37 @@ export interface ModelWeights {
 export function embedWith(model: OfflineModel, text: string): Float32Array {
   const words = wordsOf(text);
   const sum = new Float64Array(embeddingLength);
-  const grams = new Float64Array(gramLength);
   for (const { word, times } of counted(words)) {
     // The second mention of a word says less than the first.
-    addWord(model, sum, grams, word, Math.sqrt(times));
+    addWord(model, sum, word, Math.sqrt(times));
   }
   for (let index = 1; index < words.length; index += 1) {
     const [first, second] = [words[index - 1], words[index]];
     if (first === undefined || second === undefined) continue;
     addSigns(sum, pairHash(first.hash, second.hash), 1, model.weights.pair);
   }
-  addProjected(sum, model.projection, grams);
   // Without any word, and if all of them had cancelled out, the text as a whole is one.
   if (sum.every((value) => value === 0)) addSigns(sum, hashOf(text.trim()), signBlocks, 1);
   return unit(sum, 'the sum of the words');
 }
 
-/** Adds a word's vector, `times` it: what is known of it to `sum`, its n-grams to `gramSum`. */
-export function addWord(
+/** Adds a word's vector, `times` it. */
+function addWord(
   { known, words, grams, weights }: OfflineModel,
   sum: Float64Array,
-  gramSum: Float64Array,
   word: Word,
   times: number,
 ): void {
   const row = known.get(word.hash);
   if (row !== undefined) {
-    addRow(sum, words, row, times);
+    addRow(sum, embeddingLength, words, row, times);
   } else if (isNumber(word)) {
     addOwn(sum, word, times * weights.ownOfNumber);
   } else {
     addOwn(sum, word, times * weights.ownOfUnseen);
     const buckets = bucketsOf(word);
     const share = (times * weights.gramsOfUnseen) / buckets.length;
-    for (const bucket of buckets) addRow(gramSum, grams, bucket, share);
+    for (const bucket of buckets) addRow(sum, gramLength, grams, bucket, share);
   }
 }
 
@@ -93,19 +91,12 @@ export function addOwn(sum: Float64Array, { hash }: Word, length: number): void 
   addSigns(sum, hash, 2, length);
 }
 
-export function addProjected(sum: Float64Array, projection: Rows, grams: Float64Array): void {
-  for (const [index, value] of grams.entries()) {
-    if (value !== 0) addRow(sum, projection, index, value);
-  }
-}
-
 /** No learned weights: every word and n-gram has a random direction, so that likeness is shared letters. */
 export function untrainedModel(): OfflineModel {
   return {
     known: new Map(),
     words: { bytes: new Int8Array(0), scales: new Float32Array(0) },
     grams: randomRows(bucketCount, gramLength, 0),
-    projection: randomRows(gramLength, embeddingLength, bucketCount),
     // The mean of n random directions has the length 1/√n: 2.5 makes that of a usual word about 0.7.
     weights: { ownOfUnseen: 1, gramsOfUnseen: 2.5, ownOfNumber: 0.3, pair: 0.3 },
   };
@@ -142,9 +133,14 @@ function addSigns(sum: Float64Array, hash: number, blocks: number, length: numbe
   }
 }
 
-/** As many numbers as `sum` has. The casts spare a check in the one loop that all time goes into. */
-function addRow(sum: Float64Array, { bytes, scales }: Rows, row: number, times: number): void {
-  const { length } = sum;
+/** To the first numbers of `sum`. The casts spare a check in the one loop that all time goes into. */
+function addRow(
+  sum: Float64Array,
+  length: number,
+  { bytes, scales }: Rows,
+  row: number,
+  times: number,
+): void {
   const factor = times * (scales[row] as number);
   const start = row * length;
   for (let index = 0; index < length; index += 1) {

@@ -1,7 +1,7 @@
 /**
  * The file of the offline embedder's numbers, little-endian: eight letters, the length of a JSON head, the
  * head, then the words' hashes (uint32), the scales of all rows (float32) and the rows (int8), each as
- * words, n-grams, projection.
+ * words, n-grams.
  */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../base/base.ts';
@@ -28,7 +28,7 @@ export function writeWeights(
   model: OfflineModel,
   origin: Pick<WeightsHead, 'program' | 'sources' | 'sample'>,
 ): Buffer {
-  const tables = [model.words, model.grams, model.projection];
+  const tables = [model.words, model.grams];
   const numbers = [
     wordsToBytes(model.known.size, (view, at, index) => view.setUint32(at, index, true), [
       ...model.known.keys(),
@@ -73,8 +73,8 @@ export function readWeights(
   const end = start + file.readUInt32LE(magic.length);
   const head = parseHead(file.toString('utf8', start, end));
   if (head === undefined) throw wrong('its head can not be read');
-  const counts = [head.words, bucketCount, gramLength];
-  const lengths = [embeddingLength, gramLength, embeddingLength];
+  const counts = [head.words, bucketCount];
+  const lengths = [embeddingLength, gramLength];
   const rows = counts.reduce((sum, count) => sum + count, 0);
   const cells = counts.reduce((sum, count, index) => sum + count * (lengths[index] ?? 0), 0);
   const expected = end + (head.words + rows) * wordBytes + cells;
@@ -100,7 +100,6 @@ export function readWeights(
     known,
     words: table(head.words, embeddingLength),
     grams: table(bucketCount, gramLength),
-    projection: table(gramLength, embeddingLength),
     weights: head.weights,
   };
   return { head, model };

@@ -1,8 +1,8 @@
 /**
- * What can be said of agents beyond their figures, in sentences with the numbers in them. Pure. Nothing
- * is said of fewer than 20 outcomes a side, or when intervals of 95 % still overlap.
+ * What can be said of agents beyond their figures, in sentences with their numbers. Pure. Nothing is
+ * said of fewer than 20 outcomes a side, or when intervals of 95 % still overlap.
  */
-import { anomalyRate, leastObservations, newDetectors } from './detectors.ts';
+import { anomalyRate, newDetectors } from './detectors.ts';
 import { driftSentence, driftShownMs } from './figures.ts';
 import type {
   AgentTypeRow,
@@ -259,7 +259,6 @@ function drift(row: AgentWeekRow): FoundInsight | undefined {
   const { kind, before, after, beforeOutcomes, afterOutcomes, interval } = found;
   if (beforeOutcomes < leastForInsight) return undefined;
   if (interval.low <= before && before <= interval.high) return undefined;
-  const half = after > before ? after - interval.low : interval.high - after;
   return {
     key: `anomaly_detection:${row.agent}`,
     kind: 'anomaly_detection',
@@ -276,7 +275,7 @@ function drift(row: AgentWeekRow): FoundInsight | undefined {
       low: interval.low,
       high: interval.high,
     },
-    confidence: sureOf(after - before, half),
+    confidence: sureOf(after - before, (interval.high - interval.low) / 2),
   };
 }
 
@@ -285,7 +284,7 @@ function unsteady(row: AgentWeekRow): FoundInsight | undefined {
   const detectors = row.detectors ?? newDetectors();
   const rate = anomalyRate(detectors);
   const tried = detectors.flags.length;
-  if (rate === undefined || tried < leastObservations) return undefined;
+  if (rate === undefined) return undefined;
   const succeeded = Math.round(rate * tried);
   const { low, high } = wilson(succeeded, tried);
   if (low <= mostAnomalies) return undefined;

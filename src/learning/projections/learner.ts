@@ -11,6 +11,8 @@ import { renew } from './renewal.ts';
 const batchRows = 500;
 /** Also what a learner waits that finds another one at work. */
 const pollMs = 1_000;
+/** What others have added, ratings and windows of days are looked for less often than executions. */
+const pollsARenewal = 5;
 
 export interface LearnerOptions {
   readonly database: Database;
@@ -32,11 +34,14 @@ export function openLearner(options: LearnerOptions): Learner {
   const { database } = options;
   const step = (): Promise<number | 'busy'> =>
     database.transaction((transaction) => applyBatch(transaction, batchRows));
+  let polls = 0;
   const loop = startLoop(options, 'outcomes were not added up; trying again', async (signal) => {
-    let applied: number | 'busy';
-    do applied = await step();
-    while (applied === batchRows && !signal.aborted);
-    await renew(options, { force: false });
+    const first = await step();
+    let applied = first;
+    while (applied === batchRows && !signal.aborted) applied = await step();
+    const isNew = first !== 'busy' && first > 0;
+    if (isNew || polls % pollsARenewal === 0) await renew(options, { force: false });
+    polls += 1;
   });
   return {
     async catchUp() {

@@ -64,53 +64,77 @@ export function outcomeRows(
 ): { readonly rows: string | null; readonly sent: ReadonlySet<string> } {
   const sent = new Set<string>();
   if (outcomes.length === 0) return { rows: null, sent };
-  const rows = outcomes.map((each) => {
-    const hash = taskHash(each.outcome.facts);
-    // All of one text bring it until it is durable: the first may be of a run that was lost.
-    const isStored = stored?.has(hash) === true;
-    if (!isStored) sent.add(hash);
-    return rowOf(each, hash, isStored);
+  const hashes = outcomes.map(({ outcome }) => taskHash(outcome.facts));
+  // All of one text bring it until it is durable: the first may be of a run that was lost.
+  const description = hashes.map((hash, at) => {
+    if (stored?.has(hash) === true) return '';
+    sent.add(hash);
+    return inColumn(outcomes[at]?.outcome.facts.text ?? '');
   });
-  return { rows: JSON.stringify(rows), sent };
+  const columns: Record<string, string | undefined> = {
+    task_hash: hashes.join(','),
+    description: joined(description, textEnd),
+  };
+  for (const [name, of] of plainColumns) columns[name] = joined(outcomes.map(of), ',');
+  for (const [name, of] of textColumns) columns[name] = joined(outcomes.map(of), textEnd);
+  return { rows: JSON.stringify(columns), sent };
 }
 
-/** Field names are those of the function; what is undefined is left out. */
-function rowOf({ outcome, epoch, reportedBy }: OutcomeToWrite, hash: string, isStored: boolean) {
-  const { facts, usage, decision, partners } = outcome;
-  return {
-    attempt_id: outcome.attemptId,
-    run_id: outcome.runId,
-    epoch: epoch === undefined ? undefined : Number(epoch),
-    task: outcome.task,
-    workflow: outcome.workflow,
-    mode: outcome.mode,
-    agent: outcome.agent,
-    definition_hash: outcome.definitionHash,
-    task_type: facts.type,
-    task_hash: hash,
-    description: isStored ? undefined : facts.text,
-    complexity: facts.complexity,
-    input_bytes: facts.inputBytes,
-    context: facts.context,
-    started_ms: outcome.startedAtMs,
-    ended_ms: outcome.endedAtMs,
-    result: outcome.result,
-    own_fault: outcome.isOwnFault,
-    error_code: outcome.errorCode,
-    wall_ms: usage?.wallMs,
-    cpu_ms: usage?.cpuMs,
-    peak_memory_bytes: usage?.peakMemoryBytes,
-    output_bytes: usage?.outputBytes,
-    tokens: usage?.tokens,
-    cost_micro_usd: usage?.microUsd,
-    partners: partners === undefined || partners.length === 0 ? undefined : partners,
-    policy: decision?.policy,
-    propensity: decision?.propensity,
-    predicted_success: decision?.success.mean,
-    predicted_ms: decision?.expected.ms?.mean,
-    predicted_ms_low: decision?.expected.ms?.low,
-    predicted_ms_high: decision?.expected.ms?.high,
-    candidates: decision?.candidates,
-    reported_by: reportedBy,
-  };
+type Value = string | number | bigint | boolean | undefined;
+type Columns = readonly (readonly [name: string, of: (row: OutcomeToWrite) => Value])[];
+
+/** Between values that may hold commas; it is taken out of them. */
+const textEnd = '\u001F';
+
+/** Ids, numbers and names: nothing with a comma in it. */
+const plainColumns: Columns = [
+  ['attempt_id', ({ outcome }) => outcome.attemptId],
+  ['run_id', ({ outcome }) => outcome.runId],
+  ['epoch', ({ epoch }) => epoch],
+  ['mode', ({ outcome }) => outcome.mode],
+  ['definition_hash', ({ outcome }) => outcome.definitionHash],
+  ['complexity', ({ outcome }) => outcome.facts.complexity],
+  ['input_bytes', ({ outcome }) => outcome.facts.inputBytes],
+  ['started_ms', ({ outcome }) => outcome.startedAtMs],
+  ['ended_ms', ({ outcome }) => outcome.endedAtMs],
+  ['result', ({ outcome }) => outcome.result],
+  ['own_fault', ({ outcome }) => outcome.isOwnFault],
+  ['wall_ms', ({ outcome }) => outcome.usage?.wallMs],
+  ['cpu_ms', ({ outcome }) => outcome.usage?.cpuMs],
+  ['peak_memory_bytes', ({ outcome }) => outcome.usage?.peakMemoryBytes],
+  ['output_bytes', ({ outcome }) => outcome.usage?.outputBytes],
+  ['tokens', ({ outcome }) => outcome.usage?.tokens],
+  ['cost_micro_usd', ({ outcome }) => outcome.usage?.microUsd],
+  ['propensity', ({ outcome }) => outcome.decision?.propensity],
+  ['predicted_success', ({ outcome }) => outcome.decision?.success.mean],
+  ['predicted_ms', ({ outcome }) => outcome.decision?.expected.ms?.mean],
+  ['predicted_ms_low', ({ outcome }) => outcome.decision?.expected.ms?.low],
+  ['predicted_ms_high', ({ outcome }) => outcome.decision?.expected.ms?.high],
+];
+
+const textColumns: Columns = [
+  ['task', ({ outcome }) => text(outcome.task)],
+  ['workflow', ({ outcome }) => text(outcome.workflow)],
+  ['agent', ({ outcome }) => text(outcome.agent)],
+  ['task_type', ({ outcome }) => text(outcome.facts.type)],
+  ['error_code', ({ outcome }) => text(outcome.errorCode)],
+  ['policy', ({ outcome }) => text(outcome.decision?.policy)],
+  ['reported_by', ({ reportedBy }) => text(reportedBy)],
+  ['context', ({ outcome: { facts } }) => facts.context && JSON.stringify(facts.context)],
+  ['candidates', ({ outcome: { decision } }) => decision?.candidates.map(inColumn).join(',')],
+  ['partners', ({ outcome: { partners } }) => partners?.map(inColumn).join(',')],
+];
+
+function text(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : inColumn(value);
+}
+
+/** Without control characters: PostgreSQL takes NUL in no text, and one of them ends a value here. */
+function inColumn(value: string): string {
+  return value.replaceAll(/[^\P{Cc}\n\r\t]/gu, ' ').toWellFormed();
+}
+
+/** Undefined, and so left out, when none of the values is there: most columns of most batches. */
+function joined(values: readonly Value[], end: string): string | undefined {
+  return values.some((value) => value !== undefined && value !== '') ? values.join(end) : undefined;
 }

@@ -93,13 +93,6 @@ test('fitting the same rows again gives the same policy', async () => {
 });
 
 test('one that hears takes the place of one that does not, and not the other way round', async () => {
-  const decide = async (candidate: PolicyParameters, incumbent: PolicyParameters) =>
-    decidePromotion({
-      candidate: candidate.name,
-      incumbent: incumbent.name,
-      rows: await comparePolicies(learned, unseen, { candidate, incumbent }),
-      resamples: 200,
-    });
   const hearing = { ...firstPolicy, name: 'hearing' };
   expect((await decide(hearing, deaf)).state).toBe('incumbent');
   const back = await decide(deaf, hearing);
@@ -124,3 +117,12 @@ test('rows that were not routed, or say nothing of their agent, are not compared
   expect(compared).toHaveLength(1);
   expect(compared[0]?.reward).toBeCloseTo(1 - 0.1 - 0.01, 9);
 });
+
+async function decide(candidate: PolicyParameters, incumbent: PolicyParameters) {
+  return decidePromotion({
+    candidate: candidate.name,
+    incumbent: incumbent.name,
+    rows: await comparePolicies(learned, unseen, { candidate, incumbent }),
+    resamples: 200,
+  });
+}

@@ -5,7 +5,7 @@
  */
 import { embeddingLength } from '../types.ts';
 
-/** Most vectors of one call: 0.4 ms from the cache, after which others may have the thread. */
+/** Most vectors of one call: 0.3 ms from the cache, after which others may have the thread. */
 export const sliceLength = 8_192;
 
 /** The query as 16-bit numbers, at the start of the memory. */

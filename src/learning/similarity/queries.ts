@@ -71,12 +71,11 @@ export const addVectors = (
 
 /** The nearest by the index, with their evidence as it is now. */
 export const nearTasks = (embedder: string, vector: string, k: number): Sql<Neighbour> =>
-  sql`select encode(n.task_hash, 'hex') as "taskHash", t.task_type as type, t.description as text,
+  sql`select encode(n.task_hash, 'hex') as "taskHash", n.task_type as type, n.description as text,
       1 - n.distance as similarity,
       coalesce((select json_agg(json_build_object('agent', v.agent, 'tried', v.tried,
           'succeeded', v.succeeded, 'logMs', v.log_ms, 'logMsSquares', v.log_ms_squares,
           'paid', v.paid, 'microUsd', v.micro_usd) order by v.agent)
         from task_evidence v where v.task_hash = n.task_hash), '[]'::json) as evidence
-    from near_task_vectors(${vector}::vector, ${embedder}::text, ${k}::integer) n
-    join task_texts t on t.task_hash = n.task_hash
+    from near_task_texts(${vector}::vector, ${embedder}::text, ${k}::integer) n
     order by n.distance, n.task_hash`;

@@ -12,7 +12,7 @@ export const candidatesKept = 100;
 /** For the lock of whoever makes tables, and whoever builds an index. */
 const lockName = 'centuria task vectors';
 
-/** A build that does not fit into memory is many times slower; 1.7 KiB a vector were measured. */
+/** A build that does not fit into memory is many times slower: 1 KiB of a vector itself, and its neighbours. */
 const buildKibPerVector = 2;
 const leastBuildKib = 65_536;
 const mostBuildKib = 2_097_152;
@@ -52,19 +52,23 @@ export async function ensureVectorTables(database: Database, embedder: string): 
 
 /**
  * The search as a function, whose settings hold while it runs: otherwise they would cost a transaction
- * of three more statements. It keeps its plan, and prunes partitions when it runs.
+ * of three more statements. It keeps its plan, which is made without knowing `k` and would read all
+ * vectors but for the last two settings: of 2,000 in 24 ms instead of 2.
  */
 function nearFunction(version: string): string {
   // Before 0.8 a search ends with its candidates, and those of deleted texts are missing.
   const iterates = isAtLeast(version, 0, 8) ? 'set hnsw.iterative_scan = strict_order' : '';
-  return `create or replace function near_task_vectors(query vector, wanted text, k integer)
-    returns table (task_hash bytea, distance double precision)
+  return `create or replace function near_task_texts(query vector, wanted text, k integer)
+    returns table (task_hash bytea, task_type text, description text, distance double precision)
     language plpgsql stable rows 10
     set hnsw.ef_search = ${candidatesKept} ${iterates}
+    set enable_seqscan = off set enable_sort = off
     as $body$
     begin
-      return query select v.task_hash, v.embedding <=> query from task_vectors v
-        where v.embedder = wanted order by v.embedding <=> query limit k;
+      return query select n.task_hash, t.task_type, t.description, n.distance
+        from (select v.task_hash, v.embedding <=> query as distance from task_vectors v
+          where v.embedder = wanted order by v.embedding <=> query limit k) n
+        join task_texts t on t.task_hash = n.task_hash;
     end
     $body$`;
 }

@@ -27,13 +27,11 @@ function invalid(message: string): AppError {
 
 /** The product of two vectors in double precision. */
 export function product(a: Float32Array, b: Float32Array, bAt = 0): number {
-  let [even, odd] = [0, 0];
-  // Two sums, since each addition waits for the one before: 1.6 times as fast.
-  for (let index = 0; index < embeddingLength; index += 2) {
-    even += (a[index] as number) * (b[bAt + index] as number);
-    odd += (a[index + 1] as number) * (b[bAt + index + 1] as number);
+  let sum = 0;
+  for (let index = 0; index < embeddingLength; index += 1) {
+    sum += (a[index] as number) * (b[bAt + index] as number);
   }
-  return even + odd;
+  return sum;
 }
 
 /**

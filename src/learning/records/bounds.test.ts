@@ -1,0 +1,79 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { feedbackEffect, mostReportWeight, reportWeight, type Rating } from './bounds.ts';
+
+const score = fc.integer({ min: 1, max: 10 });
+const others = fc.array(fc.record({ principalId: fc.constantFrom('a', 'b', 'c', 'd'), score }), {
+  maxLength: 40,
+});
+const own = fc.array(
+  score.map((given) => ({ principalId: 'one', score: given })),
+  { maxLength: 60 },
+);
+
+test('ratings of fewer than three principals move nothing, however many there are', () => {
+  const many: Rating[] = Array.from({ length: 500 }, (_, at) => ({
+    principalId: at % 2 === 0 ? 'a' : 'b',
+    score: 10,
+  }));
+  expect(feedbackEffect([])).toBe(0);
+  expect(feedbackEffect(many)).toBe(0);
+  expect(feedbackEffect([...many, { principalId: 'c', score: 10 }])).toBeCloseTo(0.1);
+});
+
+test('the median of the means decides: 1 takes a tenth away, 10 adds one', () => {
+  expect(effectOf([1, 1, 10])).toBeCloseTo(-0.1);
+  expect(effectOf([1, 10, 10])).toBeCloseTo(0.1);
+  expect(effectOf([1, 5, 6, 10])).toBeCloseTo(0);
+});
+
+test('one principal alone turns no ranking that the others agree on', () => {
+  fc.assert(
+    fc.property(others, others, own, own, (better, worse, forWorse, againstBetter) => {
+      // Agreed: each of at least three thinks more of the one than any does of the other.
+      fc.pre(meansOf(better).length >= 3 && meansOf(worse).length >= 3);
+      fc.pre(Math.min(...meansOf(better)) > Math.max(...meansOf(worse)));
+      expect(feedbackEffect([...better, ...againstBetter])).toBeGreaterThanOrEqual(
+        feedbackEffect([...worse, ...forWorse]),
+      );
+    }),
+  );
+});
+
+test('with others there, the effect stays between what their lowest and their highest mean would give', () => {
+  fc.assert(
+    fc.property(others, own, (theirs, ratings) => {
+      const alone = meansOf(theirs).map((mean) => effectOf([mean, mean, mean]));
+      const effect = feedbackEffect([...theirs, ...ratings]);
+      expect(Math.abs(effect)).toBeLessThanOrEqual(0.1);
+      if (alone.length < 2) expect(effect).toBe(0);
+      else {
+        expect(effect).toBeGreaterThanOrEqual(Math.min(0, ...alone) - 1e-12);
+        expect(effect).toBeLessThanOrEqual(Math.max(0, ...alone) + 1e-12);
+      }
+    }),
+  );
+});
+
+test('all reports of one principal on one agent count as less than ten outcomes', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 2_000 }), (reports) => {
+      let sum = 0;
+      for (let earlier = 0; earlier < reports; earlier += 1) sum += reportWeight(earlier);
+      expect(sum).toBeLessThanOrEqual(mostReportWeight);
+      expect(sum).toBeGreaterThanOrEqual(1);
+    }),
+  );
+  expect(reportWeight(0)).toBe(1);
+});
+
+function effectOf(scores: readonly number[]): number {
+  return feedbackEffect(scores.map((given, at) => ({ principalId: `p${at}`, score: given })));
+}
+
+function meansOf(ratings: readonly Rating[]): number[] {
+  const byPrincipal = Map.groupBy(ratings, ({ principalId }) => principalId);
+  return [...byPrincipal.values()].map(
+    (own) => own.reduce((sum, { score: given }) => sum + given, 0) / own.length,
+  );
+}

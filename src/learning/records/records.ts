@@ -1,0 +1,163 @@
+/** What came of attempts, as it is kept: reported, rated, read on, and forgotten. */
+import { AppError, newId, redact, type Clock } from '../../base/base.ts';
+import type { Database } from '../../database/database.ts';
+import type { GivenFeedback, Rater, ReportedOutcome, TakenFeedback } from '../learning.ts';
+import { reportWeight, type Rating } from './bounds.ts';
+import { checkFeedback, checkReport } from './checks.ts';
+import { outcomeRows } from './outcome-rows.ts';
+import * as queries from './queries.ts';
+import type { ExecutionRow, ReadPosition } from './queries.ts';
+
+export interface RecordsOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  /** Whether there is an agent of that name. */
+  readonly known: (agent: string) => boolean;
+}
+
+/** One execution as who follows them gets it. */
+export interface TailRow extends ExecutionRow {
+  /** As how many outcomes it counts: 1, less for the later reports of one principal. */
+  readonly weight: number;
+}
+
+export interface Records {
+  /** Throws `invalid_input` and `denied`. A repeated report with the same attempt is one. */
+  report(reported: ReportedOutcome, by: Rater): Promise<{ readonly attemptId: string }>;
+  /** Throws `invalid_input`, `denied`, and `not_found` for an attempt of which nothing is known. */
+  feedback(given: GivenFeedback): Promise<TakenFeedback>;
+  /** The mean of each principal that has rated an agent, at most 1,000. */
+  ratings(agent: string): Promise<readonly Rating[]>;
+  /** What became visible after a position, at most `limit` rows, none twice and none left out. */
+  tail(after: ReadPosition, limit: number): Promise<readonly TailRow[]>;
+  /** Forgets executions that ended so many days ago, 1 at least; says how many. */
+  prune(keepDays: number): Promise<number>;
+}
+
+/** Before everything. */
+export const beginning: ReadPosition = {
+  tx: '0',
+  attemptId: '00000000-0000-0000-0000-000000000000',
+};
+
+const batch = 1_000;
+const maxRaters = 1_000;
+const dayMs = 86_400_000;
+
+export function openRecords({ database, clock, known }: RecordsOptions): Records {
+  return {
+    async report(reported, by) {
+      const checked = checkReport(reported, by, { known, nowMs: clock.nowMs() });
+      const { endedAtMs } = checked;
+      const attemptId = reported.attemptId?.toLowerCase() ?? newId(clock);
+      const { rows } = outcomeRows([
+        {
+          outcome: {
+            attemptId,
+            agent: reported.agent,
+            facts: { ...checked.facts, text: redact(checked.facts.text) },
+            startedAtMs: endedAtMs - reported.ms,
+            endedAtMs,
+            result: reported.result,
+            // Who reports a failure means the agent's.
+            ...(reported.result === 'failed' ? { isOwnFault: true } : {}),
+            ...(reported.errorCode === undefined ? {} : { errorCode: reported.errorCode }),
+            usage: {
+              wallMs: reported.ms,
+              ...(reported.microUsd === undefined ? {} : { microUsd: reported.microUsd }),
+              ...(reported.tokens === undefined ? {} : { tokens: reported.tokens }),
+            },
+          },
+          reportedBy: by.id,
+        },
+      ]);
+      await database.query(queries.recordReported(rows ?? '{}'));
+      return { attemptId };
+    },
+
+    async feedback(given) {
+      checkFeedback(given);
+      const { score, comment, by } = given;
+      const target = await targetOf(database, given.of);
+      if (target.agent === by.name) {
+        throw new AppError('denied', `agent ${by.name} can not rate what it did itself`);
+      }
+      const [kept] = await database.query(
+        queries.keepFeedback({
+          attemptId: target.attempt_id,
+          principalId: by.id,
+          principal: by.name,
+          score,
+          comment: comment === undefined ? null : redact(comment),
+        }),
+      );
+      if (kept === undefined) throw unknown(target.attempt_id);
+      const [raters] = await database.query(queries.countRaters(kept.agent));
+      const principals = raters?.principals ?? 0;
+      return { attemptId: target.attempt_id, agent: kept.agent, score, principals };
+    },
+
+    async ratings(agent) {
+      const rows = await database.query(queries.principalMeans(agent, maxRaters));
+      return rows.map(({ principal_id: principalId, score }) => ({ principalId, score }));
+    },
+
+    async tail(after, limit) {
+      const rows = await database.query(queries.executionsAfter(after, limit));
+      return rows.map((row) => ({
+        ...row,
+        weight: row.reported_by === null ? 1 : reportWeight(row.reported_before),
+      }));
+    },
+
+    prune: (keepDays) => prune(database, clock, keepDays),
+  };
+}
+
+async function targetOf(
+  database: Database,
+  of: GivenFeedback['of'],
+): Promise<{ readonly attempt_id: string; readonly agent: string }> {
+  const [target] = await database.query(
+    'attemptId' in of
+      ? queries.executionOfAttempt(of.attemptId)
+      : queries.lastExecutionOfRun(of.runId, of.task ?? null),
+  );
+  if (target !== undefined) return target;
+  if ('attemptId' in of) throw unknown(of.attemptId);
+  const what = of.task === undefined ? `run ${of.runId}` : `task ${of.task} of run ${of.runId}`;
+  throw new AppError('not_found', `no attempt of ${what} has ended`, {
+    remedy: 'Ratings are for what has ended: see `centuria run show`.',
+  });
+}
+
+function unknown(attemptId: string): AppError {
+  return new AppError('not_found', `nothing is known of an attempt ${attemptId}`, {
+    remedy: 'Give the id of an attempt that has ended, or of its run.',
+  });
+}
+
+/** In batches, oldest first: no statement holds locks for long, and a stop in between loses nothing. */
+async function prune(database: Database, clock: Clock, keepDays: number): Promise<number> {
+  if (!Number.isInteger(keepDays) || keepDays < 1 || keepDays > 36_500) {
+    throw new AppError('invalid_input', `keepDays is ${keepDays}, and must be 1 to 36500`, {
+      details: { field: 'keepDays' },
+    });
+  }
+  const before = new Date(clock.nowMs() - keepDays * dayMs);
+  let total = 0;
+  let after = beginning;
+  for (;;) {
+    const [row] = await database.query(queries.deleteExecutions(after, before, batch));
+    // They were written about when they ended, so behind a whole batch of later ones are only later ones.
+    if (row === undefined || row.last_tx === null || row.last_attempt === null) break;
+    total += row.deleted;
+    if (row.deleted === 0) break;
+    after = { tx: row.last_tx, attemptId: row.last_attempt };
+  }
+  for (let hash = ''; ;) {
+    const [row] = await database.query(queries.deleteUnusedTexts(hash, batch));
+    if (row === undefined || row.last === null) return total;
+    hash = row.last;
+  }
+}
