@@ -20,6 +20,17 @@ export type * from './views.ts';
 export { createEmbedder } from './embedding/embedding.ts';
 export { openLearning, type LearningOptions } from './open.ts';
 export { embeddingLength, routeModes, taskTextLength } from './types.ts';
+export {
+  evaluateFile,
+  type EvaluatedFile,
+  type EvaluateFileOptions,
+} from './evaluation/evaluate-file.ts';
+export {
+  evaluateLog,
+  type LogEvaluation,
+  type LoggedExecution,
+  type LoggedPolicy,
+} from './evaluation/evaluate-log.ts';
 export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
 /** Learning as coordination and the faces see it. */
