@@ -57,6 +57,8 @@ export interface ServerOptions {
 export interface RunningServer {
   /** Absent without the bridge. */
   readonly bridgeUrl: string | undefined;
+  /** Absent without the learning API, which is the case too where its usual port is taken. */
+  readonly learningUrl: string | undefined;
   readonly coordination: Coordination;
   readonly agents: AgentRegistry;
   readonly database: Database;
@@ -237,6 +239,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       closers.push(() => {
         // The bridge takes nothing new from here on, and closes after the worker: attempts may go over it.
         bridge?.ready(false);
+        face?.ready(false);
         return part.stop(values.shutdownGraceMs, hurry.signal);
       });
       await part.startWorker();
@@ -254,7 +257,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       });
       closers.push(() => rm(join(home, 'server.json'), { force: true }));
     }
-    return running({ bridge, part, agents, database }, (force) => {
+    return running({ bridge, face, part, agents, database }, (force) => {
       if (force) hurry.abort();
       stopped ??= closeAll();
       return stopped;
@@ -268,15 +271,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 function running(
   parts: {
     bridge: Bridge | undefined;
+    face: LearningFace | undefined;
     part: CoordinationPart;
     agents: AgentRegistry;
     database: Database;
   },
   stop: (force: boolean) => Promise<void>,
 ): RunningServer {
-  const { bridge, part, agents, database } = parts;
+  const { bridge, face, part, agents, database } = parts;
   return {
     bridgeUrl: bridge?.url,
+    learningUrl: face !== undefined && 'url' in face.state ? face.state.url : undefined,
     coordination: part.runs,
     agents,
     database,

@@ -57,6 +57,8 @@ export async function startLearningFace(options: LearningFaceOptions): Promise<L
     return absent(error.message);
   }
   state.port = (app.server.address() as AddressInfo).port;
+  // Without a bridge in this process, this is where it is reached.
+  if (publicAddress.url() === '') publicAddress.listensOn(origin());
   log.info({ url: origin() }, 'learning API listens');
 
   let closed: Promise<void> | undefined;

@@ -14,7 +14,7 @@ import { onStopSignals } from './stop-signals.ts';
 import { createTerminalLog } from './terminal-log.ts';
 
 /** Repeated here, since loading the server for it would slow every command down. */
-const roles = ['bridge', 'worker'] as const satisfies readonly Role[];
+const roles = ['bridge', 'learning', 'worker'] as const satisfies readonly Role[];
 
 interface UpOptions {
   readonly only?: readonly Role[];
@@ -56,7 +56,7 @@ function collectRoles(text: string, before: readonly Role[] = []): Role[] {
     const role = roles.find((known) => known === word.trim());
     if (role !== undefined) return role;
     throw new AppError('usage', `--only ${text}: there is no role ${word}`, {
-      remedy: `The roles are ${roles.join(' and ')}.`,
+      remedy: `The roles are ${roles.slice(0, -1).join(', ')} and ${roles.at(-1)}.`,
     });
   });
   return [...new Set([...before, ...named])];
@@ -139,10 +139,12 @@ function announce(
     pid: process.pid,
     home: config.home,
     bridgeUrl: server.bridgeUrl,
+    ...(server.learningUrl === undefined ? {} : { learningUrl: server.learningUrl }),
     ...(loginLink === undefined ? {} : { loginLink }),
   };
-  printDocument(context, ready, ({ bridgeUrl }) => {
-    const where = bridgeUrl === undefined ? 'works' : `serves ${bold(bridgeUrl)}`;
+  printDocument(context, ready, ({ bridgeUrl, learningUrl }) => {
+    const url = bridgeUrl ?? learningUrl;
+    const where = url === undefined ? 'works' : `serves ${bold(url)}`;
     const lines = [
       `Centuria ${context.version} ${where}  (${formatDuration(tookMs)}, data in ${config.home})`,
     ];

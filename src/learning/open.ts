@@ -171,11 +171,7 @@ class LearningProcess {
     this.#mode = fleet?.mode ?? this.#mode;
     await this.policies.refresh();
     const ratings = Map.groupBy(await database.query(queries.ratings()), ({ agent }) => agent);
-    this.#model.rate(
-      new Map(
-        [...ratings].map(([agent, own]) => [agent, feedbackEffect(own)]),
-      ),
-    );
+    this.#model.rate(new Map([...ratings].map(([agent, own]) => [agent, feedbackEffect(own)])));
     this.#model.pair(await this.#pairs());
   }
 
