@@ -145,12 +145,7 @@ class LearningProcess {
       },
     });
     this.#loops = Promise.all([
-      this.caughtUp().then(
-        () => {
-          this.#fittedAt = this.#feed.learned;
-        },
-        () => undefined,
-      ),
+      this.#beginToFit(),
       this.#every(refreshMs, () => this.refresh(), 'learning was not refreshed'),
       ...(learns ? [this.#every(refreshMs, () => this.#embed(), 'texts were not embedded')] : []),
     ]);
@@ -235,6 +230,12 @@ class LearningProcess {
       pairs.set(pairOf(first, second), synergy * confidence);
     }
     return pairs;
+  }
+
+  /** What had been learned before the start is no reason to fit. */
+  async #beginToFit(): Promise<void> {
+    await this.caughtUp().catch(() => undefined);
+    this.#fittedAt = this.#feed.learned;
   }
 
   #fitWhenDue(): void {
