@@ -28,10 +28,14 @@ import {
 import { openWorkspaces } from './workspaces/workspaces.ts';
 import { makeHome, migrate, openDatabase, type Database } from './database/database.ts';
 import { createOutbound } from './outbound/outbound.ts';
+import { createEmbedder, openLearning } from './learning/learning.ts';
 import { openIdentity, type Identity, type IdentitySettings } from './identity/identity.ts';
 
-/** What one process can be: the bridge answers HTTP, learning does so on its own port, the worker drives runs. */
-export const roles = ['bridge', 'learning', 'worker'] as const;
+/**
+ * What one process can be: the bridge answers HTTP, the worker drives runs, learning adds outcomes up and
+ * answers on a port of its own.
+ */
+export const roles = ['bridge', 'worker', 'learning'] as const;
 export type Role = (typeof roles)[number];
 
 export interface ServerOptions {
@@ -135,11 +139,23 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       watch: true,
     });
     closers.push(() => agents.close());
+    step('opening learning');
+    const learning = await openLearning({
+      database,
+      clock,
+      log,
+      embedder: await createEmbedder({ settings: values, env: process.env, outbound, clock }),
+      isKnown: (name) => agents.get(name) !== undefined,
+      learns: active.includes('learning'),
+      keepDays: values.learningKeepDays,
+    });
+    closers.push(() => learning.close());
     const breakers = await openBreakers({ database, clock, log });
     closers.push(() => breakers.close());
     const budgets = openBudgets({ database, clock, log });
     closers.push(() => budgets.close());
     let bridge: Bridge | undefined;
+    let face: LearningFace | undefined;
     const ownerToken = await readToken(home, log);
     const part = await openCoordination({
       doors: [
@@ -147,6 +163,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       ],
       limits: { breakers, budgets },
       workspaces: openWorkspaces({ home, log, clock }),
+      router: learning,
       database,
       registry: agents,
       workflowFolders: workflowFolders(config, root),
@@ -157,7 +174,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       leaseMs: values.workerLeaseMs,
       concurrency: values.workerConcurrency,
     });
-    let face: LearningFace | undefined;
     if (active.includes('bridge') || active.includes('learning')) {
       step('opening identity');
       const publicAddress = createPublicAddress(values.publicUrl);
@@ -173,17 +189,24 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       closers.push(() => identity.close());
       await giveAgentsPrincipals(identity, agents, log);
       const shared = {
-        agents,
         breakers,
-        clock,
-        config,
+        agents,
         database,
+        config,
         identity,
-        log,
+        learning,
         publicAddress,
-        startedAt,
         version,
+        log,
+        clock,
+        startedAt,
       };
+      if (active.includes('learning')) {
+        step('opening the learning API');
+        const opened = await startLearningFace(shared);
+        face = opened;
+        closers.push(() => opened.close(hurry.signal));
+      }
       if (active.includes('bridge')) {
         const schedules = openSchedules({
           database,
@@ -196,6 +219,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         });
         step('opening the bridge');
         bridge = await startBridge({
+          ...shared,
           coordination: part.runs,
           workStatus: part.status,
           budgets,
@@ -203,19 +227,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
           conversations: openConversations(database),
           failures: openDeadLetters({ database, retry: (id, by) => part.runs.retry(id, { by }) }),
           prune: (request) => pruneRuns({ database, clock, log }, request),
-          learningApi: () => face?.state ?? { reason: 'this process was started without it' },
-          ...shared,
+          learningApi: () => face?.state ?? { reason: 'this process does not have that role' },
         });
         const { close } = bridge;
         closers.push(() => close(hurry.signal));
         await schedules.start();
         closers.push(() => schedules.stop());
-      }
-      if (active.includes('learning')) {
-        step('opening the learning API');
-        const started = await startLearningFace(shared);
-        face = started;
-        closers.push(() => started.close(hurry.signal));
       }
     }
     if (active.includes('worker')) {

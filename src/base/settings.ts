@@ -1,3 +1,4 @@
+/** Every setting of Centuria: its schema, its names outside, its default. `config.ts` reads them. */
 import { Type, type Static, type TSchema } from 'typebox';
 
 /** One setting: its schema, how it is named outside, and whether its value may be shown. */

@@ -17,14 +17,22 @@ import type {
 
 export type * from './types.ts';
 export type * from './views.ts';
+export { createEmbedder } from './embedding/embedding.ts';
 export { createOfflineEmbedder } from './embedding/offline.ts';
+export { openLearning, type LearningOptions } from './open.ts';
+export { embeddingLength, routeModes, taskTextLength } from './types.ts';
 export {
   evaluateFile,
   type EvaluatedFile,
   type EvaluateFileOptions,
 } from './evaluation/evaluate-file.ts';
 export type { RoutingEvaluation } from './evaluation/routing-evaluation.ts';
-export { embeddingLength, routeModes, taskTextLength } from './types.ts';
+export {
+  evaluateLog,
+  type LogEvaluation,
+  type LoggedExecution,
+  type LoggedPolicy,
+} from './evaluation/evaluate-log.ts';
 export { outcomeRows, StoredTexts, type OutcomeToWrite } from './records/outcome-rows.ts';
 
 /** Learning as coordination and the faces see it. */

@@ -87,3 +87,18 @@ test('a log that can not be used is refused, not taken for a draw', () => {
   const broken = rows.map((row, index) => (index === 7 ? { ...row, propensity: 0 } : row));
   expect(() => decide(broken)).toThrow('row 8: propensity is 0');
 });
+
+test('nor does a log in which nobody did what a policy may do', () => {
+  const rows = log(300, { a: 0.6, b: 0.6 }, { incumbent: 0.5, candidate: 0.9 });
+  const withNew = rows.map((row) => ({
+    ...row,
+    candidate: new Map([
+      ['a', 0.5],
+      ['c', 0.5],
+    ]),
+  }));
+  expect(decide(withNew)).toEqual({
+    state: 'candidate',
+    reason: 'new stays a candidate: the log never tried c, which it may choose',
+  });
+});

@@ -49,6 +49,12 @@ export function decidePromotion(request: PromotionRequest): PromotionDecision {
   if (rows.length < leastOutcomes) {
     return stays(`${candidate} stays a candidate: ${rows.length} of ${leastOutcomes} outcomes`);
   }
+  const untried = untriedOf(rows);
+  if (untried !== undefined) {
+    return stays(
+      `${candidate} stays a candidate: the log never tried ${untried}, which it may choose`,
+    );
+  }
   // The same numbers decide the same way whenever they are looked at.
   const random = randomFrom(rows.length);
   const valueOf = (policyOf: (row: PromotionRow) => Probabilities): PolicyValue =>
@@ -87,6 +93,17 @@ export function decidePromotion(request: PromotionRequest): PromotionDecision {
       ? (['refused', `${candidate} is refused`] as const)
       : (['candidate', `${candidate} stays a candidate, since it may be no better`] as const);
   return { state, reason: `${verdict}: ${numbers}`, difference, evaluation };
+}
+
+/** An agent that a policy may choose and nobody did: chance, with many agents, and no fault of the log. */
+function untriedOf(rows: readonly PromotionRow[]): string | undefined {
+  const tried = new Set(rows.map(({ agent }) => agent));
+  for (const { candidate, incumbent } of rows) {
+    for (const [agent, share] of [...candidate, ...incumbent]) {
+      if (share > 0 && !tried.has(agent)) return agent;
+    }
+  }
+  return undefined;
 }
 
 const stays = (reason: string): PromotionDecision => ({ state: 'candidate', reason });

@@ -31,6 +31,8 @@ export interface RoutingEvaluationOptions {
   readonly embedder: Embedder;
   /** What is measured beside the baselines, the router first. */
   readonly learners?: readonly RoutingLearner[];
+  /** k-NN and logistic regression unless given. */
+  readonly baselines?: readonly RoutingLearner[];
   /** Orders of learning, ties and draws are taken anew with each; 5 unless given. */
   readonly seeds?: number;
   /** Of every bootstrap; 1,000 unless given. */
@@ -89,7 +91,8 @@ export async function evaluateRouting(
   const { signal, progress } = options;
   progress?.(`${data.rows.length} questions to embed by ${embedder.name}`);
   const split = await splitQuestions(data, embedder, signal);
-  const all = [...learners, nearestNeighbours, logisticRegression];
+  const { baselines = [nearestNeighbours, logisticRegression] } = options;
+  const all = [...learners, ...baselines];
   const step = (text: string): void => {
     signal?.throwIfAborted();
     progress?.(text);

@@ -123,6 +123,7 @@ const textColumns: Columns = [
   ['context', ({ outcome: { facts } }) => facts.context && JSON.stringify(facts.context)],
   ['candidates', ({ outcome: { decision } }) => decision?.candidates.map(inColumn).join(',')],
   ['partners', ({ outcome: { partners } }) => partners?.map(inColumn).join(',')],
+  ['candidates', ({ outcome }) => outcome.decision?.candidates?.map(inColumn).join(',')],
 ];
 
 function text(value: string | undefined): string | undefined {

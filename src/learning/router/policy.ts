@@ -42,8 +42,8 @@ export const firstPolicy: PolicyParameters = {
   curiosity: 0.3,
   prior: {
     //      always own  type same like  says text numbers size complexity files
-    mean: [0, 1, 1, 1, 0.5, 4, 0, 0, 0, 0, 0],
-    variance: [0.1, 0.04, 0.1, 0.1, 0.25, 4, 0.1, 0.1, 0.1, 0.1, 0.1],
+    mean: [0, 1, 1, 1, 0.5, 2, 0, 0, 0, 0, 0],
+    variance: [0.1, 0.04, 0.1, 0.1, 0.25, 1, 0.1, 0.1, 0.1, 0.1, 0.1],
     // By the log loss of predictions ahead of each outcome: 0.5 and above took chance for knowledge.
     textVariance: 0.1,
   },

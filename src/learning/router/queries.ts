@@ -22,8 +22,8 @@ export const countsUntil = (
     group by agent, task_type`;
 
 /** What principals gave each agent on average. */
-export const ratings = (): Sql<{ agent: string; principal_id: string; score: number }> =>
-  sql`select agent, principal_id, avg(score)::float8 as score from agent_feedback
+export const ratings = (): Sql<{ agent: string; principalId: string; score: number }> =>
+  sql`select agent, principal_id as "principalId", avg(score)::float8 as score from agent_feedback
     group by agent, principal_id`;
 
 export const fleetMode = (): Sql<{ mode: RouteMode }> => sql`select mode from learning_state`;

@@ -19,8 +19,11 @@ import { drawn } from './propensities.ts';
 export const neighboursAsked = 32;
 const mostProspects = 6;
 const mostProfiles = 10_000;
-/** By so much more cosine than the middle one, a definition's words say something of the task. */
-const leastLean = 0.08;
+/**
+ * By so much more cosine than the middle one, a definition's words say something of the task. Of eighty
+ * definitions the nearest to a text without any meaning is up to 0.26 nearer, to a real task 0.4 to 0.7.
+ */
+const leastLean = 0.3;
 
 export interface RouterOptions {
   readonly embedder: Embedder;

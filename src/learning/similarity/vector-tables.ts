@@ -8,7 +8,7 @@ import type { Database, Session } from '../../database/database.ts';
 import { countVectors, indexThere, vectorVersion } from './queries.ts';
 
 /** How many candidates a search of the index keeps: recall against time (docs/decisions/0025). */
-export const candidatesKept = 100;
+export const candidatesKept = 200;
 /** For the lock of whoever makes tables, and whoever builds an index. */
 const lockName = 'centuria task vectors';
 
