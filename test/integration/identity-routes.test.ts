@@ -151,12 +151,8 @@ const sent: Readonly<Record<string, { body?: object; form?: string; query?: stri
   introspectToken: { form: 'token=made-up' },
   revokeToken: { form: 'token=made-up' },
 };
-/** What learning answers without being asked anything: the bridge of a test keeps no record of outcomes. */
-const learningReads =
-  idsIn(`getLearningStatus listAgentPerformance getAgentPerformance listTaskTypes
-  listCombinations listInsights listPolicies getLearningMode retrainLearning`);
 /** Passkeys need an address with a name, and a bridge of a test has none: so far only who may comes. */
-const unavailable = new Set(['getPasskeyOptions', 'getPasskeyRegistration', ...learningReads]);
+const unavailable = new Set(['getPasskeyOptions', 'getPasskeyRegistration']);
 
 interface Operation {
   readonly id: string;

@@ -111,6 +111,7 @@ function startFace(change: Partial<Config> = {}): Promise<LearningFace> {
     config: { ...config, ...change },
     database: bridge.database,
     identity: bridge.identity,
+    learning: bridge.work.learning,
     log: createLog({ level: 'silent' }),
     publicAddress,
     startedAt: new Date(),
@@ -228,6 +229,32 @@ describe('on its own port', () => {
     } finally {
       holder.close();
     }
+  });
+});
+
+describe('on the bridge', () => {
+  test('a run is rated, read and recommended on, and the answer says what it stands on', async () => {
+    const { client } = bridge;
+    const before = await client.recommend({ description: 'say hello', candidates: ['echo'] });
+    expect(before).toMatchObject({ agent: 'echo', leftOut: [] });
+    expect(before.basis).not.toBe('outcomes');
+    const { id } = await client.startRun({ workflow: 'hello', input: {} });
+    await client.waitForRun(id);
+    const rated = await client.giveFeedback({ run: id, task: 'second', score: 9 });
+    expect(rated).toMatchObject({ agent: 'echo', score: 9, principals: 1 });
+    const again = await client.giveFeedback({ run: id, task: 'second', score: 2 });
+    expect(again).toMatchObject({ attemptId: rated.attemptId, score: 2, principals: 1 });
+    await expect
+      .poll(async () => (await client.agentPerformances()).items.map(({ agent }) => agent), {
+        timeout: 20_000,
+      })
+      .toEqual(expect.arrayContaining(['echo', 'talk']));
+    await expect(client.giveFeedback({ run: id, task: 'none', score: 5 })).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await expect(client.giveFeedback({ score: 5 })).rejects.toMatchObject({
+      code: 'invalid_input',
+    });
   });
 });
 

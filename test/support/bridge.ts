@@ -25,6 +25,7 @@ import {
 } from '../../src/coordination/coordination.ts';
 import { migrate, openDatabase, type Database } from '../../src/database/database.ts';
 import { openIdentity, type Identity, type IdentitySettings } from '../../src/identity/identity.ts';
+import { createOfflineEmbedder, openLearning, type Learning } from '../../src/learning/learning.ts';
 import { seedHome } from './embedded-template.ts';
 import { writeFleet } from './fleet.ts';
 import { testFolder } from './processes.ts';
@@ -40,7 +41,9 @@ export interface TestBridge extends Bridge {
   readonly registry: AgentRegistry;
   readonly identity: Identity;
   /** What a second bridge over the same parts needs besides. */
-  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune' | 'conversations'>;
+  readonly work: Pick<BridgeParts, 'schedules' | 'failures' | 'prune' | 'conversations'> & {
+    readonly learning: Learning;
+  };
   /** Log lines as they were written. */
   readonly logged: readonly Record<string, unknown>[];
   readonly home: string;
@@ -141,7 +144,17 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     log,
   });
   await schedules.start();
+  const learning = await openLearning({
+    database,
+    clock: systemClock,
+    log,
+    embedder: await createOfflineEmbedder(),
+    isKnown: (agent) => agents.get(agent) !== undefined,
+    learns: true,
+    keepDays: 0,
+  });
   const work: TestBridge['work'] = {
+    learning,
     schedules,
     conversations: openConversations(database),
     failures: openDeadLetters({ database, retry: (id, by) => coordination.runs.retry(id, { by }) }),
@@ -199,6 +212,7 @@ export async function openTestBridge(options: TestBridgeOptions = {}): Promise<T
     async end() {
       await bridge.close();
       await schedules.stop();
+      await learning.close();
       await identity.close();
       await coordination.stop(0);
       await budgets.close();
