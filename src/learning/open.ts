@@ -4,6 +4,7 @@ import { toAppError } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { brierScore, calibrationError } from './evaluation/calibration.ts';
 import { reembed, unembeddedTexts } from './embedding/reembed.ts';
+import { reportOfLog } from './evaluation/log-report.ts';
 import type { Learning } from './learning.ts';
 import {
   behind,
@@ -44,6 +45,8 @@ export interface LearningOptions {
 const refreshMs = 5_000;
 /** Outcomes after which a policy is fitted by itself. */
 const fitEvery = 1_000;
+/** Routed attempts that a report looks at. */
+const evaluated = 20_000;
 /** Predictions that the calibration in the status is of. */
 const calibrated = 2_000;
 const start: CursorRow = { tx: '0', attempt_id: '00000000-0000-0000-0000-000000000000' };
@@ -65,6 +68,7 @@ export async function openLearning(options: LearningOptions): Promise<Learning> 
     report: (reported, by) => records.report(reported, by),
     ...openLists(database),
     policies: (page) => policies.list(page),
+    evaluate: async () => reportOfLog(await database.query(queries.routedLately(evaluated))),
     status: () => process.status(),
     mode: async () => process.mode,
     async setMode(mode) {
