@@ -111,7 +111,7 @@ export class Choices {
   }
 
   async #ask(
-    { path, task, facts }: ChoiceRequest,
+    { path, task, facts, signal }: ChoiceRequest,
     free: readonly AgentDefinition[],
   ): Promise<RouteDecision> {
     const { router, random } = this.#context;
@@ -124,6 +124,7 @@ export class Choices {
         task: facts,
         candidates: free.map((agent) => candidateOf(task, agent)),
         draw: random(),
+        signal,
         ...(partners.length === 0 ? {} : { partners }),
         ...(mode === undefined ? {} : { mode }),
         worth: {
@@ -132,6 +133,7 @@ export class Choices {
         },
       });
     } catch (thrown) {
+      signal.throwIfAborted();
       const { code, message, details } = toAppError(thrown);
       throw new AppError(code, `no agent was chosen: ${message}`, {
         retryable: true,

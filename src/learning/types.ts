@@ -94,6 +94,8 @@ export interface RouteRequest {
   readonly worth?: { readonly perUsd?: number; readonly perMinute?: number };
   /** From 0 up to 1: which of the possible choices is made. */
   readonly draw: number;
+  /** Of who waits for the choice: it ends the wait for an embedder that is a server. */
+  readonly signal?: AbortSignal;
 }
 
 /** How one candidate looks for one task. */

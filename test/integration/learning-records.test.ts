@@ -29,6 +29,9 @@ tasks:
 `,
 };
 
+/** As many as fit. */
+const secrets = (length: number): string => 'token=abcd '.repeat(length / 11);
+
 interface Row {
   readonly task: string;
   readonly agent: string;
@@ -214,6 +217,7 @@ describe.for(drivers.filter((each) => unavailable(each) === undefined))(
         ['complexity', { complexity: 1.1 }],
         ['tokens', { tokens: -3 }],
         ['microUsd', { microUsd: 0.5 }],
+        ['microUsd', { microUsd: 1e12 + 1 }],
         ['attemptId', { attemptId: 'one' }],
       ] as const)('is refused for its %s: %o', async ([field, fields]) => {
         await expect(report(fields)).rejects.toMatchObject({
@@ -283,6 +287,38 @@ describe.for(drivers.filter((each) => unavailable(each) === undefined))(
         for (const score of [0, 11, 5.5, Number.NaN]) {
           await expect(rate(score, { runId: id })).rejects.toMatchObject({ code: 'invalid_input' });
         }
+      });
+
+      test('can not take the place of what comes of an attempt of a run', async () => {
+        const { id } = await fixture.run('retried', { topic: 'a pond' });
+        const [own] = await store.database.query(
+          sql<{ attempt_id: string }>`select attempt_id from agent_task_executions
+            where run_id = ${id}::uuid limit 1`,
+        );
+        const attemptId = own?.attempt_id ?? '';
+        const told = await report({ attemptId });
+        const again = await report({ attemptId: attemptId.toUpperCase() });
+        const other = await report({ attemptId }, { id: 'p-bob', name: 'bob' });
+        expect(again).toStrictEqual(told);
+        expect(new Set([attemptId, told.attemptId, other.attemptId]).size).toBe(3);
+        const taken = { score: 5, by: ada, of: { attemptId: told.attemptId } };
+        await expect(records.feedback(taken)).resolves.toMatchObject({ agent: 'steady' });
+      });
+
+      test('holds no secret, also where what stands in its place is longer', async () => {
+        const { attemptId } = await report({
+          type: secrets(200),
+          text: secrets(4_000),
+          attemptId: newId(),
+        });
+        await records.feedback({ of: { attemptId }, score: 5, by: ada, comment: secrets(2_000) });
+        const [kept] = await store.database.query(
+          sql<{ words: string }>`select task_type || description || comment as words
+            from agent_task_executions join task_texts t using (task_hash, task_type)
+            join agent_feedback using (attempt_id) where attempt_id = ${attemptId}::uuid`,
+        );
+        expect(kept?.words).toContain('token=[redacted]');
+        expect(kept?.words).not.toContain('abcd');
       });
 
       test('what is old is forgotten, with the texts that nobody refers to any more', async () => {

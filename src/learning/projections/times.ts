@@ -5,8 +5,8 @@
 const accuracy = 0.02;
 const growth = (1 + accuracy) / (1 - accuracy);
 const logGrowth = Math.log(growth);
-/** A month in milliseconds: nothing takes longer. */
-const longestMs = 2_678_400_000;
+/** A leap year in milliseconds: longer times are not taken of reports. */
+const longestMs = 31_622_400_000;
 
 export type TimeCounts = Readonly<Record<string, number>>;
 

@@ -1,12 +1,14 @@
 /** What is not taken of reports and ratings: each refusal names the field, what it was, and what it may be. */
-import { AppError, isId } from '../../base/base.ts';
+import { AppError, isId, redact } from '../../base/base.ts';
 import type { GivenFeedback, Rater, ReportedOutcome } from '../learning.ts';
 import { taskTextLength, type TaskFacts } from '../types.ts';
 
 const typeLength = 200;
 const codeLength = 100;
-const commentLength = 2_000;
+export const commentLength = 2_000;
 const maxMs = 366 * 86_400_000;
+/** A million dollars, and as many tokens as nobody uses for one task. */
+const mostUsed = 1e12;
 const results: readonly string[] = ['succeeded', 'failed', 'cancelled'];
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -31,15 +33,15 @@ export function checkReport(
   if (reported.errorCode !== undefined) checkText('errorCode', reported.errorCode, codeLength);
   checkNumber('ms', reported.ms, maxMs);
   if (complexity !== undefined) checkNumber('complexity', complexity, 1);
-  for (const field of ['microUsd', 'tokens'] as const) checkWhole(field, reported[field]);
-  checkWhole('inputBytes', inputBytes);
+  for (const field of ['microUsd', 'tokens'] as const) checkWhole(field, reported[field], mostUsed);
+  checkWhole('inputBytes', inputBytes, Number.MAX_SAFE_INTEGER);
   if (attemptId !== undefined && !uuid.test(attemptId)) {
     throw refusal('attemptId', attemptId, 'a UUID');
   }
   return {
     facts: {
-      type: type.trim(),
-      text: text.trim(),
+      type: withoutSecrets(type, typeLength),
+      text: withoutSecrets(text, taskTextLength),
       ...(complexity === undefined ? {} : { complexity }),
       ...(inputBytes === undefined ? {} : { inputBytes }),
     },
@@ -56,6 +58,11 @@ export function checkFeedback({ of, score, comment }: GivenFeedback): void {
   if ('attemptId' in of) {
     if (!uuid.test(of.attemptId)) throw refusal('attemptId', of.attemptId, 'the id of an attempt');
   } else if (!isId(of.runId)) throw refusal('runId', of.runId, 'the id of a run');
+}
+
+/** What stands in place of a secret can be longer than it. */
+export function withoutSecrets(text: string, length: number): string {
+  return redact(text.trim()).slice(0, length).toWellFormed().trim();
 }
 
 function endedAt(text: string | undefined, nowMs: number): number {
@@ -85,10 +92,10 @@ function checkNumber(field: string, value: unknown, most: number): void {
   throw refusal(field, value, `a number from 0 to ${most}`);
 }
 
-function checkWhole(field: string, value: unknown): void {
+function checkWhole(field: string, value: unknown, most: number): void {
   if (value === undefined) return;
-  if (Number.isSafeInteger(value) && Number(value) >= 0) return;
-  throw refusal(field, value, 'a whole number from 0');
+  if (Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= most) return;
+  throw refusal(field, value, `a whole number from 0 to ${most}`);
 }
 
 function refusal(field: string, value: unknown, right: string): AppError {

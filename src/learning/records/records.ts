@@ -1,8 +1,9 @@
 /** What came of attempts, as it is kept: reported, rated, read on, and forgotten. */
-import { AppError, newId, redact, type Clock } from '../../base/base.ts';
+import { hash as digestOf } from 'node:crypto';
+import { AppError, newId, type Clock } from '../../base/base.ts';
 import type { Database } from '../../database/database.ts';
 import type { GivenFeedback, Rater, ReportedOutcome, TakenFeedback } from '../learning.ts';
-import { checkFeedback, checkReport } from './checks.ts';
+import { checkFeedback, checkReport, commentLength, withoutSecrets } from './checks.ts';
 import { outcomeRows } from './outcome-rows.ts';
 import * as queries from './queries.ts';
 import type { ReadPosition } from './queries.ts';
@@ -15,7 +16,7 @@ export interface RecordsOptions {
 }
 
 export interface Records {
-  /** Throws `invalid_input` and `denied`. A repeated report with the same attempt is one. */
+  /** Throws `invalid_input` and `denied`. A principal's report with the same attempt as an earlier one is that one. */
   report(reported: ReportedOutcome, by: Rater): Promise<{ readonly attemptId: string }>;
   /** Throws `invalid_input`, `denied`, and `not_found` for an attempt of which nothing is known. */
   feedback(given: GivenFeedback): Promise<TakenFeedback>;
@@ -37,13 +38,14 @@ export function openRecords({ database, clock, known }: RecordsOptions): Records
     async report(reported, by) {
       const checked = checkReport(reported, by, { known, nowMs: clock.nowMs() });
       const { endedAtMs } = checked;
-      const attemptId = reported.attemptId?.toLowerCase() ?? newId(clock);
+      const { attemptId: given } = reported;
+      const attemptId = given === undefined ? newId(clock) : reportId(by.id, given);
       const { rows } = outcomeRows([
         {
           outcome: {
             attemptId,
             agent: reported.agent,
-            facts: { ...checked.facts, text: redact(checked.facts.text) },
+            facts: checked.facts,
             startedAtMs: endedAtMs - reported.ms,
             endedAtMs,
             result: reported.result,
@@ -76,7 +78,7 @@ export function openRecords({ database, clock, known }: RecordsOptions): Records
           principalId: by.id,
           principal: by.name,
           score,
-          comment: comment === undefined ? null : redact(comment),
+          comment: comment === undefined ? null : withoutSecrets(comment, commentLength),
         }),
       );
       if (kept === undefined) throw unknown(target.attempt_id);
@@ -87,6 +89,23 @@ export function openRecords({ database, clock, known }: RecordsOptions): Records
 
     prune: (keepDays) => prune(database, clock, keepDays),
   };
+}
+
+/**
+ * What a report is kept under whose sender gave it an id: one of its own for each principal (version 8,
+ * RFC 9562 §5.8). Else who knows the id of somebody's attempt could tell of it first, and what came of
+ * it in truth would be taken for a repetition.
+ */
+function reportId(principalId: string, given: string): string {
+  const digits = digestOf('sha256', `${principalId}\0${given.toLowerCase()}`, 'hex');
+  const variant = '89ab'.charAt(Number.parseInt(digits.charAt(15), 16) % 4);
+  return [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    `8${digits.slice(12, 15)}`,
+    `${variant}${digits.slice(16, 19)}`,
+    digits.slice(19, 31),
+  ].join('-');
 }
 
 async function targetOf(

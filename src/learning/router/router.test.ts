@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../base/base.ts';
+import { AppError, systemClock } from '../../base/base.ts';
 import { createOfflineEmbedder } from '../embedding/offline.ts';
-import type { Candidate, Neighbour, Neighbourhood, RouteRequest } from '../types.ts';
+import type { Candidate, Embedder, Neighbour, Neighbourhood, RouteRequest } from '../types.ts';
 import { RouterModel } from './model.ts';
 import { firstPolicy } from './policy.ts';
 import { Router } from './router.ts';
@@ -171,3 +171,26 @@ function evidence(agent: string, tried: number, succeeded: number) {
   const logMs = succeeded * Math.log(2_000);
   return { agent, tried, succeeded, logMs, logMsSquares: 0, paid: 0, microUsd: 0 };
 }
+
+test('who waits for a choice can stop waiting for an embedder that does not answer', async () => {
+  const silent: Embedder = {
+    name: 'silent',
+    embed: (_texts, signal) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+      }),
+  };
+  const router = new Router({
+    embedder: silent,
+    neighbourhood: fixed([]),
+    model: () => new RouterModel(firstPolicy),
+    mode: () => 'balanced',
+    clock: systemClock,
+  });
+  const leaving = new AbortController();
+  const task = { type: 'scan', text: keys };
+  const choosing = router.choose({ task, candidates, draw: 0, signal: leaving.signal });
+  const stopped = new AppError('cancelled', 'the run was stopped');
+  leaving.abort(stopped);
+  await expect(choosing).rejects.toBe(stopped);
+});

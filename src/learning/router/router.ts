@@ -18,6 +18,8 @@ import { drawn } from './propensities.ts';
 export const neighboursAsked = 32;
 const mostProspects = 6;
 const mostProfiles = 10_000;
+/** A server gives a vector within a second; a run, and who asks for a recommendation, waits no longer for one. */
+const embeddingMs = 10_000;
 /**
  * By so much more cosine than the middle one, a definition's words say something of the task. Of eighty
  * definitions the nearest to a text without any meaning is up to 0.26 nearer, to a real task 0.4 to 0.7.
@@ -99,7 +101,8 @@ export class Router {
     const model = this.#options.model();
     const mode = request.mode ?? this.#options.mode();
     const unknown = candidates.filter(({ hash }) => !this.#profiles.has(hash));
-    const [vector, ...profiles] = await embedder.embed([task.text, ...unknown.map(candidateText)]);
+    const texts = [task.text, ...unknown.map(candidateText)];
+    const [vector, ...profiles] = await embedded(embedder, texts, request.signal);
     if (vector === undefined) throw new AppError('internal', 'the embedder gave no vector');
     if (this.#profiles.size > mostProfiles) this.#profiles.clear();
     for (const [index, candidate] of unknown.entries()) {
@@ -154,6 +157,33 @@ export class Router {
     if (ms === undefined) return;
     timings.count += 1;
     timings.sumMs += ms;
+  }
+}
+
+/** Throws what aborted the signal, `timeout` after ten seconds, and what the embedder throws. */
+async function embedded(
+  embedder: Embedder,
+  texts: readonly string[],
+  signal?: AbortSignal,
+): Promise<readonly Float32Array[]> {
+  const limit = AbortSignal.timeout(embeddingMs);
+  try {
+    return await embedder.embed(
+      texts,
+      signal === undefined ? limit : AbortSignal.any([limit, signal]),
+    );
+  } catch (thrown) {
+    signal?.throwIfAborted();
+    if (!limit.aborted) throw thrown;
+    throw new AppError(
+      'timeout',
+      `the embedder ${embedder.name} gave no vector within ${embeddingMs} ms`,
+      {
+        cause: thrown,
+        remedy:
+          'See that its server answers, or take CENTURIA_LEARNING_EMBEDDER=offline, which needs none.',
+      },
+    );
   }
 }
 
