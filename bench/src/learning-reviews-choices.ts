@@ -36,16 +36,20 @@ export function choiceFigures(course: Course): Measured[] {
   const chosen = course.attempts.filter(({ candidates = [] }) => candidates.length > 1);
   const kindOf = ({ runId }: CourseAttempt): string => course.reviews.get(runId)?.kind ?? '';
   const types = [...new Set(chosen.map(({ type }) => type))].toSorted();
+  const cellOf = (attempt: CourseAttempt): string =>
+    attempt.type === defectType ? `${attempt.type} ${kindOf(attempt)}` : attempt.type;
   const groups: Group[] = [
+    { name: 'choices', attempts: chosen, cell: cellOf },
     ...types.map((type) => ({
       name: type.replace('review/', ''),
       attempts: chosen.filter((attempt) => attempt.type === type),
-      cell: () => '',
+      cell: cellOf,
     })),
+    // As if it were not known that who is right depends on what is reviewed.
     {
-      name: 'defect_by_kind',
+      name: 'defect_whatever_kind',
       attempts: chosen.filter(({ type }) => type === defectType),
-      cell: kindOf,
+      cell: ({ type }) => type,
     },
   ];
   return [
@@ -54,7 +58,7 @@ export function choiceFigures(course: Course): Measured[] {
   ];
 }
 
-/** The last quarter of the runs, beside the first. */
+/** In both outer quarters of the runs. Below 0: it came out better than the best one does on average. */
 function hindsight({ name, attempts, cell }: Group, runs: number): Measured[] {
   const best = new Map(
     [...Map.groupBy(attempts, cell)].map(([key, own]) => [key, bestOf(own)] as const),
@@ -65,15 +69,19 @@ function hindsight({ name, attempts, cell }: Group, runs: number): Measured[] {
     const isBest = Number(attempt.agent === known.agent);
     return [{ run: attempt.run, isBest, regret: known.reward - rewardOf(attempt) }];
   });
-  const first = rows.filter(({ run }) => run < runs / 4);
-  const last = rows.filter(({ run }) => run >= (runs * 3) / 4);
-  if (first.length === 0 || last.length === 0) return [];
-  return (['isBest', 'regret'] as const).map((what) => ({
-    metric: `${name}_${what === 'isBest' ? 'best_in_hindsight' : 'regret'}_last_quarter`,
-    unit: what === 'isBest' ? 'share' : 'reward',
-    values: [meanOf(last.map((row) => row[what]))],
-    peer: { name: 'first quarter', values: [meanOf(first.map((row) => row[what]))] },
-  }));
+  const quarters = {
+    first: rows.filter(({ run }) => run < runs / 4),
+    last: rows.filter(({ run }) => run >= (runs * 3) / 4),
+  };
+  return Object.entries(quarters).flatMap(([quarter, own]): Measured[] => {
+    if (own.length === 0) return [];
+    const isBest = meanOf(own.map((row) => row.isBest));
+    const regret = meanOf(own.map((row) => row.regret));
+    return [
+      { metric: `${name}_best_in_hindsight_${quarter}_quarter`, unit: 'share', values: [isBest] },
+      { metric: `${name}_regret_${quarter}_quarter`, unit: 'reward', values: [regret] },
+    ];
+  });
 }
 
 /** By what it came to on average over the whole log. */
