@@ -24,21 +24,26 @@ export function factorsOf(first: View, second: View | undefined): Factor[] {
   ];
 }
 
-/** Parts of the log-odds as shares of the difference in expected success. */
+/** Parts of the log-odds as parts of the expected success, and what is left: how sure each is. */
 function evidenceFactors(first: View, second: View): Factor[] {
   const [own, other] = [first, second].map(({ belief, features }) => belief.parts(features));
-  const parts = (own ?? []).map((part, index) => part - (other?.[index] ?? 0));
-  const total = parts.reduce((a, b) => a + b, 0);
-  const gap = first.prospect.success.mean - second.prospect.success.mean;
-  // Where the parts cancel out, the gap comes from how sure each is; the slope there is what is left.
-  const { mean } = first.prospect.success;
-  const scale = Math.abs(total) < 1e-6 ? mean * (1 - mean) : gap / total;
+  const [mine, theirs] = [first.prospect.success, second.prospect.success];
+  const middle = (mine.mean + theirs.mean) / 2;
+  const slope = middle * (1 - middle);
   const names: readonly string[] = [...summaryFeatures, 'the words of the task'];
-  return parts.map((part, index) => ({
+  const factors = (own ?? []).map((part, index) => ({
     name: names[index] ?? '',
-    weight: part * scale,
+    weight: (part - (other?.[index] ?? 0)) * slope,
     text: told(index, first, second),
   }));
+  const rest = mine.mean - theirs.mean - factors.reduce((total, { weight }) => total + weight, 0);
+  const [a, b] = [first.candidate.name, second.candidate.name];
+  const text = `How sure it is: ${a} ${range(mine)}, ${b} ${range(theirs)}. The less is known, the nearer to one half.`;
+  return [...factors, { name: 'how much is known', weight: rest, text }];
+}
+
+function range({ low, high }: { readonly low: number; readonly high: number }): string {
+  return `${percent(low)} to ${percent(high)}`;
 }
 
 function told(index: number, first: View, second: View): string {
@@ -55,7 +60,7 @@ function told(index: number, first: View, second: View): string {
     case 4:
       return `The tasks most like it: ${pair(({ rates }) => rates.like)}.`;
     case 5:
-      return `The definition of ${a} says more of such a task than that of ${b}, or less where this counts against it.`;
+      return `The definition of ${a} says ${first.lean >= second.lean ? 'more' : 'less'} of such a task than that of ${b}.`;
     case 6:
     case 7:
     case 8:

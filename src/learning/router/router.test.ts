@@ -89,6 +89,9 @@ describe('a recommendation', () => {
     const [first, second] = found.prospects;
     const sum = found.factors.reduce((total, { weight }) => total + weight, 0);
     expect(sum).toBeCloseTo((first?.score ?? 0) - (second?.score ?? 0), 1);
+    expect(found.factors.find(({ name }) => name.startsWith('its rate'))?.weight).toBeGreaterThan(
+      0,
+    );
     expect(found.neighbours[0]?.text).toHaveLength(200);
     expect(found.neighbours[0]?.agents).toContainEqual({
       agent: 'planner',
