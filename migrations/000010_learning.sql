@@ -71,7 +71,6 @@ create table agent_task_executions (
   signature bytea
 );
 create index agent_task_executions_in_order on agent_task_executions (tx, attempt_id);
-create index agent_task_executions_by_agent on agent_task_executions (agent, ended_at);
 create index agent_task_executions_by_task on agent_task_executions (task_hash);
 create index agent_task_executions_by_run on agent_task_executions (run_id) where run_id is not null;
 create index agent_task_executions_reported on agent_task_executions (reported_by, agent, tx, attempt_id)

@@ -1,6 +1,6 @@
 -- What the migrations of this folder come to. Written by npm run generate; never run.
 -- Indexes and triggers stand below their table, partitions below all tables.
--- Of sources with SHA-256 4ccb62ca1dc5362c5ae9ff82204a3ca99822a4a94d0f613528fd6989fb30cd80.
+-- Of sources with SHA-256 47b55cd632c0a99f44c3a517dc35907b51213ad2957240a0d809a3dff9ece4b9.
 
 CREATE OR REPLACE FUNCTION public.announce_identity_change(kind text, subject text)
  RETURNS void
@@ -491,7 +491,6 @@ create table agent_task_executions (
   constraint agent_task_executions_tokens_check CHECK ((tokens >= 0)),
   constraint agent_task_executions_wall_ms_check CHECK ((wall_ms >= (0)::double precision))
 );
-CREATE INDEX agent_task_executions_by_agent ON public.agent_task_executions USING btree (agent, ended_at);
 CREATE INDEX agent_task_executions_by_run ON public.agent_task_executions USING btree (run_id, task COLLATE "C") WHERE (run_id IS NOT NULL);
 CREATE INDEX agent_task_executions_by_task ON public.agent_task_executions USING btree (task_hash);
 CREATE INDEX agent_task_executions_in_order ON public.agent_task_executions USING btree (tx, attempt_id);

@@ -15,6 +15,7 @@ import {
   insightPageSchema,
   learningStatusSchema,
   listQuery,
+  logReportSchema,
   modeSchema,
   policyPageSchema,
   recommendationSchema,
@@ -35,6 +36,7 @@ const read = { action: 'learning.read' } as const;
 /** What came of attempts, which agent should do a task, and how that is decided. */
 export function learningRoutes(app: Http, parts: RouteParts): void {
   statusRoute(app, parts);
+  evaluationRoute(app, parts);
   agentPerformanceRoutes(app, parts);
   findingRoutes(app, parts);
   policyRoutes(app, parts);
@@ -56,6 +58,23 @@ function statusRoute(app: Http, parts: RouteParts): void {
       },
     },
     () => learningOf(parts).status(),
+  );
+}
+
+function evaluationRoute(app: Http, parts: RouteParts): void {
+  app.get(
+    '/api/v1/learning/evaluation',
+    {
+      config: read,
+      schema: {
+        tags,
+        operationId: 'getLearningEvaluation',
+        summary:
+          'How the last choices fared: success, calibration, predicted and actual time, drift.',
+        response: answers({ 200: logReportSchema }),
+      },
+    },
+    () => learningOf(parts).evaluate(),
   );
 }
 

@@ -14,6 +14,7 @@ import {
   type Recommendation,
   type RouteMode,
   type TakenFeedback,
+  type LogReport,
   type TaskTypeView,
 } from '../learning/learning.ts';
 import { page } from './identity-requests.ts';
@@ -85,6 +86,34 @@ export const recommendationSchema = describes<RecommendationAnswer>()(
     }),
   }),
   'Recommendation',
+);
+
+const bounded = { value: number, low: number, high: number };
+export const logReportSchema = describes<LogReport>()(
+  Type.Object({
+    outcomes: count,
+    agents: count,
+    successRate: maybe(Type.Object(bounded)),
+    byChance: maybe(Type.Object(bounded)),
+    calibration: maybe(
+      Type.Object({
+        outcomes: count,
+        brier: number,
+        expectedCalibrationError: number,
+        bins: Type.Array(Type.Object({ ...bounded, stated: number, outcomes: count })),
+      }),
+    ),
+    times: maybe(
+      Type.Object({
+        outcomes: count,
+        medianFactor: number,
+        coverage: maybe(Type.Object(bounded)),
+      }),
+    ),
+    drift: Type.Object({ success: maybe(text), times: maybe(text) }),
+    unavailable: texts,
+  }),
+  'LearningEvaluation',
 );
 
 export const agentPerformanceFields = {
@@ -326,6 +355,7 @@ export type TaskTypePage = Static<typeof taskTypePageSchema>;
 export type CombinationPage = Static<typeof combinationPageSchema>;
 export type InsightPage = Static<typeof insightPageSchema>;
 export type PolicyPage = Static<typeof policyPageSchema>;
+export type LearningEvaluation = Static<typeof logReportSchema>;
 export type LearningStatusAnswer = Static<typeof learningStatusSchema>;
 export type RecommendRequest = Static<typeof recommendSchema>;
 export type FeedbackRequest = Static<typeof feedbackSchema>;

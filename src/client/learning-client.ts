@@ -5,6 +5,7 @@ import type {
   CombinationPage,
   FeedbackRequest,
   InsightPage,
+  LearningEvaluation,
   LearningMode,
   LearningStatusAnswer,
   OutcomeReport,
@@ -29,6 +30,9 @@ export function learningClient(send: Send) {
   return {
     learningStatus: (call?: CallOptions) =>
       send<LearningStatusAnswer>('GET', `${base}/status`, undefined, call),
+    /** How the last choices fared. */
+    learningEvaluation: (call?: CallOptions) =>
+      send<LearningEvaluation>('GET', `${base}/evaluation`, undefined, call),
     agentPerformances: list<AgentPerformancePage>('agents'),
     agentPerformance: (name: string) =>
       send<AgentPerformanceDetail>('GET', `${base}/agents/${encodeURIComponent(name)}`),

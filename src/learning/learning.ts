@@ -8,6 +8,7 @@ import type {
   LearningStatus,
   Listed,
   ListPage,
+  LogReport,
   PolicyView,
   Rater,
   ReportedOutcome,
@@ -52,6 +53,8 @@ export interface Learning {
   combinations(page?: ListPage): Promise<Listed<CombinationView>>;
   insights(page?: ListPage): Promise<Listed<Insight>>;
   policies(page?: ListPage): Promise<Listed<PolicyView>>;
+  /** How the last choices fared, by the database's own record. */
+  evaluate(): Promise<LogReport>;
   status(): Promise<LearningStatus>;
   mode(): Promise<RouteMode>;
   setMode(mode: RouteMode): Promise<void>;

@@ -4,6 +4,7 @@ import { toAppError } from '../base/base.ts';
 import type { Database } from '../database/database.ts';
 import { brierScore, calibrationError } from './evaluation/calibration.ts';
 import { reembed, unembeddedTexts } from './embedding/reembed.ts';
+import { reportOfLog } from './evaluation/log-report.ts';
 import type { Learning } from './learning.ts';
 import {
   behind,
@@ -42,8 +43,11 @@ export interface LearningOptions {
 
 /** How often a process looks for what others have changed: mode, policy, ratings, synergies. */
 const refreshMs = 5_000;
+const dayMs = 86_400_000;
 /** Outcomes after which a policy is fitted by itself. */
 const fitEvery = 1_000;
+/** Routed attempts that a report looks at. */
+const evaluated = 20_000;
 /** Predictions that the calibration in the status is of. */
 const calibrated = 2_000;
 const start: CursorRow = { tx: '0', attempt_id: '00000000-0000-0000-0000-000000000000' };
@@ -65,6 +69,7 @@ export async function openLearning(options: LearningOptions): Promise<Learning> 
     report: (reported, by) => records.report(reported, by),
     ...openLists(database),
     policies: (page) => policies.list(page),
+    evaluate: async () => reportOfLog(await database.query(queries.routedLately(evaluated))),
     status: () => process.status(),
     mode: async () => process.mode,
     async setMode(mode) {
@@ -75,10 +80,7 @@ export async function openLearning(options: LearningOptions): Promise<Learning> 
       await process.caughtUp();
       policies.retrain();
     },
-    async prune(keepDays) {
-      await pruneDays(database, keepDays);
-      return records.prune(keepDays);
-    },
+    prune: (keepDays) => forget(options, keepDays),
     close() {
       closed ??= (async () => {
         await learner?.stop();
@@ -88,6 +90,15 @@ export async function openLearning(options: LearningOptions): Promise<Learning> 
       return closed;
     },
   };
+}
+
+/** Executions, and the sums of their days. */
+async function forget(
+  { database, clock, isKnown }: LearningOptions,
+  keepDays: number,
+): Promise<number> {
+  await pruneDays(database, keepDays);
+  return openRecords({ database, clock, known: isKnown }).prune(keepDays);
 }
 
 /** What one process has in memory, and the loops that keep it up to date. */
@@ -129,7 +140,7 @@ class LearningProcess {
   }
 
   async begin(): Promise<void> {
-    const { database, clock, log, learns } = this.#options;
+    const { database, clock, log, learns, keepDays } = this.#options;
     const [after = start] = await database.query(queries.windowStart(windowLength));
     this.#counts = await this.readCounts(after);
     this.#model = this.#modelOf(this.policies.incumbent);
@@ -148,6 +159,15 @@ class LearningProcess {
       this.#beginToFit(),
       this.#every(refreshMs, () => this.refresh(), 'learning was not refreshed'),
       ...(learns ? [this.#every(refreshMs, () => this.#embed(), 'texts were not embedded')] : []),
+      ...(learns && keepDays > 0
+        ? [
+            this.#every(
+              dayMs,
+              () => forget(this.#options, keepDays),
+              'old outcomes were not forgotten',
+            ),
+          ]
+        : []),
     ]);
   }
 
@@ -257,7 +277,7 @@ class LearningProcess {
     });
   }
 
-  async #every(ms: number, work: () => Promise<void>, complaint: string): Promise<void> {
+  async #every(ms: number, work: () => Promise<unknown>, complaint: string): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#stopping;
     while (!signal.aborted) {

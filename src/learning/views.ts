@@ -165,3 +165,38 @@ export interface LearningStatus {
   readonly signing: { readonly available: false; readonly reason: string };
   readonly fitting: boolean;
 }
+
+/** Of 95 %. */
+export interface Bounded {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** How choices fared by the database's own record: of routed attempts that succeeded or failed. */
+export interface LogReport {
+  readonly outcomes: number;
+  readonly agents: number;
+  /** What was chosen succeeded so often. */
+  readonly successRate?: Bounded;
+  /** What choosing by chance among the same candidates would have come to (doubly robust). */
+  readonly byChance?: Bounded;
+  readonly calibration?: {
+    readonly outcomes: number;
+    readonly brier: number;
+    readonly expectedCalibrationError: number;
+    /** From low to high: what was stated on average, and what came. */
+    readonly bins: readonly (Bounded & { readonly stated: number; readonly outcomes: number })[];
+  };
+  readonly times?: {
+    readonly outcomes: number;
+    /** Half of the attempts were off by less than this factor, either way. */
+    readonly medianFactor: number;
+    /** How often the time lay in the interval that was to hold it in 90 % of cases. */
+    readonly coverage?: Bounded;
+  };
+  /** Since when success or time differ from what is predicted. */
+  readonly drift: { readonly success?: string; readonly times?: string };
+  /** What could not be measured, and why. */
+  readonly unavailable: readonly string[];
+}

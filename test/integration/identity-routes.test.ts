@@ -95,7 +95,7 @@ const byPermission: Readonly<Record<string, Group>> = {
   },
   'learning.read': {
     may: readers,
-    operations: `getLearningStatus listAgentPerformance getAgentPerformance listTaskTypes
+    operations: `getLearningStatus getLearningEvaluation listAgentPerformance getAgentPerformance listTaskTypes
       listCombinations listInsights listPolicies recommendAgent getLearningMode`,
   },
   'learning.write': { may: workers, operations: 'giveFeedback reportOutcome' },

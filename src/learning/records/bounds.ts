@@ -34,14 +34,3 @@ function median(values: readonly number[]): number {
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }
-
-/** As how many outcomes all reports of one principal on one agent count at the most. */
-export const mostReportWeight = 10;
-
-/**
- * The weight of a principal's report on an agent after so many earlier ones: 1, 0.9, 0.81 …, whose sum
- * stays below ten without a report's weight ever changing, so that sums over them can be kept.
- */
-export function reportWeight(earlier: number): number {
-  return (1 - 1 / mostReportWeight) ** Math.max(0, earlier);
-}

@@ -3,11 +3,10 @@ import { hash as digestOf } from 'node:crypto';
 import { AppError, newId, type Clock } from '../../base/base.ts';
 import type { Database } from '../../database/database.ts';
 import type { GivenFeedback, Rater, ReportedOutcome, TakenFeedback } from '../learning.ts';
-import { reportWeight, type Rating } from './bounds.ts';
 import { checkFeedback, checkReport, commentLength, withoutSecrets } from './checks.ts';
 import { outcomeRows } from './outcome-rows.ts';
 import * as queries from './queries.ts';
-import type { ExecutionRow, ReadPosition } from './queries.ts';
+import type { ReadPosition } from './queries.ts';
 
 export interface RecordsOptions {
   readonly database: Database;
@@ -16,33 +15,22 @@ export interface RecordsOptions {
   readonly known: (agent: string) => boolean;
 }
 
-/** One execution as who follows them gets it. */
-export interface TailRow extends ExecutionRow {
-  /** As how many outcomes it counts: 1, less for the later reports of one principal. */
-  readonly weight: number;
-}
-
 export interface Records {
   /** Throws `invalid_input` and `denied`. A principal's report with the same attempt as an earlier one is that one. */
   report(reported: ReportedOutcome, by: Rater): Promise<{ readonly attemptId: string }>;
   /** Throws `invalid_input`, `denied`, and `not_found` for an attempt of which nothing is known. */
   feedback(given: GivenFeedback): Promise<TakenFeedback>;
-  /** The mean of each principal that has rated an agent, at most 1,000. */
-  ratings(agent: string): Promise<readonly Rating[]>;
-  /** What became visible after a position, at most `limit` rows, none twice and none left out. */
-  tail(after: ReadPosition, limit: number): Promise<readonly TailRow[]>;
   /** Forgets executions that ended so many days ago, 1 at least; says how many. */
   prune(keepDays: number): Promise<number>;
 }
 
 /** Before everything. */
-export const beginning: ReadPosition = {
+const beginning: ReadPosition = {
   tx: '0',
   attemptId: '00000000-0000-0000-0000-000000000000',
 };
 
 const batch = 1_000;
-const maxRaters = 1_000;
 const dayMs = 86_400_000;
 
 export function openRecords({ database, clock, known }: RecordsOptions): Records {
@@ -97,19 +85,6 @@ export function openRecords({ database, clock, known }: RecordsOptions): Records
       const [raters] = await database.query(queries.countRaters(kept.agent));
       const principals = raters?.principals ?? 0;
       return { attemptId: target.attempt_id, agent: kept.agent, score, principals };
-    },
-
-    async ratings(agent) {
-      const rows = await database.query(queries.principalMeans(agent, maxRaters));
-      return rows.map(({ principal_id: principalId, score }) => ({ principalId, score }));
-    },
-
-    async tail(after, limit) {
-      const rows = await database.query(queries.executionsAfter(after, limit));
-      return rows.map((row) => ({
-        ...row,
-        weight: row.reported_by === null ? 1 : reportWeight(row.reported_before),
-      }));
     },
 
     prune: (keepDays) => prune(database, clock, keepDays),

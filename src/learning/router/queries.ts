@@ -64,6 +64,32 @@ export const storePolicy = (
       ${row.evaluation === undefined ? null : json(row.evaluation)}::json, ${row.reason ?? null},
       case when ${row.state}::text = 'candidate' then null else now() end)`;
 
+export interface RoutedRow {
+  readonly attempt_id: string;
+  readonly task_hash: string;
+  readonly task_type: string;
+  readonly agent: string;
+  readonly succeeded: boolean;
+  readonly ended_at_ms: number;
+  readonly propensity: number;
+  readonly candidates: readonly string[] | null;
+  readonly predicted_success: number | null;
+  readonly predicted_ms: number | null;
+  readonly predicted_ms_low: number | null;
+  readonly predicted_ms_high: number | null;
+  readonly ms: number | null;
+}
+
+/** The last routed attempts that say something of their agents. */
+export const routedLately = (most: number): Sql<RoutedRow> =>
+  sql`select attempt_id, encode(task_hash, 'hex') as task_hash, task_type, agent,
+      result = 'succeeded' as succeeded, (extract(epoch from ended_at) * 1000)::float8 as ended_at_ms,
+      propensity, candidates, predicted_success, predicted_ms, predicted_ms_low, predicted_ms_high,
+      wall_ms as ms
+    from agent_task_executions
+    where propensity is not null and (result = 'succeeded' or result = 'failed' and own_fault)
+    order by tx desc, attempt_id desc limit ${most}::integer`;
+
 /** What was predicted of the last routed outcomes, and what came. */
 export const predictedLately = (most: number): Sql<{ probability: number; succeeded: boolean }> =>
   sql`select predicted_success as probability, result = 'succeeded' as succeeded

@@ -1,7 +1,6 @@
 /** Choices: the text is embedded, its neighbours are found, the model weighs, a number decides. */
 import { AppError, type Clock } from '../../base/base.ts';
 import type {
-  Candidate,
   Embedder,
   Neighbour,
   Neighbourhood,
@@ -10,7 +9,7 @@ import type {
   RouteMode,
   RouteRequest,
 } from '../types.ts';
-import { taskTextLength } from '../types.ts';
+import { candidateText } from '../embedding/candidate-text.ts';
 import { factorsOf, nearTasks, wouldChange } from './explain.ts';
 import type { RouterModel, View } from './model.ts';
 import { drawn } from './propensities.ts';
@@ -102,7 +101,7 @@ export class Router {
     const model = this.#options.model();
     const mode = request.mode ?? this.#options.mode();
     const unknown = candidates.filter(({ hash }) => !this.#profiles.has(hash));
-    const texts = [task.text, ...unknown.map(words)];
+    const texts = [task.text, ...unknown.map(candidateText)];
     const [vector, ...profiles] = await embedded(embedder, texts, request.signal);
     if (vector === undefined) throw new AppError('internal', 'the embedder gave no vector');
     if (this.#profiles.size > mostProfiles) this.#profiles.clear();
@@ -191,12 +190,6 @@ async function embedded(
 function basisOf({ rates, lean }: View): RouteDecision['basis'] {
   if (rates.triedType + rates.triedSame >= 1) return 'outcomes';
   return lean >= leastLean ? 'definitions' : 'nothing';
-}
-
-/** What of a definition its agent is recognised by. */
-export function words({ name, description, category, capabilities }: Candidate): string {
-  const text = `${name.replaceAll('-', ' ')}. ${description} ${category}: ${capabilities.join(', ')}`;
-  return text.slice(0, taskTextLength);
 }
 
 function checkRequest({ task, candidates }: Omit<RouteRequest, 'draw'>): void {

@@ -4,7 +4,8 @@ import { ExactIndex } from './exact-index.ts';
 import { readUpTo, taskPage, type ReadUpTo, type TaskRow } from './queries.ts';
 import type { FedNeighbourhood, LearnedTask } from './similarity.ts';
 import { TextStore } from './text-store.ts';
-import { lengthOf, vectorOf } from './vectors.ts';
+import { vectorFromBytes } from '../embedding/vectors.ts';
+import { lengthOf } from './vectors.ts';
 
 /** Texts of one statement: about a megabyte of vectors, as hexadecimal digits. */
 const pageLength = 500;
@@ -71,7 +72,7 @@ class ExactNeighbourhood implements FedNeighbourhood {
       for (let after: string | undefined = ''; after !== undefined;) {
         const rows: readonly TaskRow[] = await session.query(taskPage(embedder, after, pageLength));
         for (const { vector, ...task } of rows) {
-          this.#add({ ...task, ...(vector === null ? {} : { vector: vectorOf(vector) }) });
+          this.#add({ ...task, ...(vector === null ? {} : { vector: vectorFromBytes(vector) }) });
         }
         after = rows.length < pageLength ? undefined : rows.at(-1)?.taskHash;
       }

@@ -3,7 +3,8 @@ import type { Database } from '../../database/database.ts';
 import type { Neighbour } from '../types.ts';
 import { addVectors, missingVectors, nearTasks, readUpTo, type ReadUpTo } from './queries.ts';
 import type { FedNeighbourhood, LearnedTask } from './similarity.ts';
-import { vectorOf, vectorText } from './vectors.ts';
+import { vectorFromBytes } from '../embedding/vectors.ts';
+import { vectorText } from './vectors.ts';
 import { ensureVectorIndex, ensureVectorTables } from './vector-tables.ts';
 
 /** Vectors of one statement: the embedded database takes about 2 ms for each, and does nothing else meanwhile. */
@@ -101,7 +102,7 @@ class HnswNeighbourhood implements FedNeighbourhood {
       const missing: readonly { taskHash: string; vector: Uint8Array }[] =
         await this.#database.query(missingVectors(this.#embedder, after, pageLength));
       if (missing.length > 0) {
-        const vectors = missing.map(({ vector }) => vectorText(vectorOf(vector)));
+        const vectors = missing.map(({ vector }) => vectorText(vectorFromBytes(vector)));
         const hashes = missing.map(({ taskHash }) => taskHash);
         await this.#database.query(addVectors(this.#embedder, hashes, vectors));
       }

@@ -59,15 +59,6 @@ export function quantise(
   return { step, residual: Math.sqrt(squares) };
 }
 
-/** A vector as `task_embeddings` keeps it: little-endian float32. */
-export function vectorOf(bytes: Uint8Array): Float32Array {
-  if (bytes.byteLength % 4 !== 0) throw invalid(`a vector has ${bytes.byteLength} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Float32Array.from({ length: bytes.byteLength / 4 }, (_, index) =>
-    view.getFloat32(index * 4, true),
-  );
-}
-
 /** A vector as pgvector reads it. Throws `embedding_invalid`. */
 export function vectorText(vector: Float32Array): string {
   lengthOf(vector);
