@@ -164,6 +164,9 @@ test('a busy server is asked again as it wishes, and a server that refuses is no
   await expect(refused).rejects.toThrow(/401 wrong key \[redacted\]/);
   expect(requests).toHaveLength(1);
 
+  answer = (_, response) => response.writeHead(400).end('too many tokens');
+  await expect(embedder().embed(['x'])).rejects.toMatchObject({ code: 'embedding_invalid' });
+
   requests.length = 0;
   answer = (_, response) => response.writeHead(500).end();
   await expect(embedder().embed(['x'])).rejects.toMatchObject({ code: 'unavailable' });

@@ -261,6 +261,24 @@ for (const driver of drivers) {
       );
     });
 
+    test('who follows reads no further once it is stopped, whoever waits for the rest', async () => {
+      await write(database, repeat(600, { agent: 'eve' }));
+      let read = 0;
+      let stopped: Promise<void> | undefined;
+      const follower = followExecutions({
+        database,
+        clock: systemClock,
+        log: silentLog,
+        onRows: (more) => {
+          read += more.length;
+          stopped = follower.stop();
+        },
+      });
+      await follower.caughtUp();
+      await stopped;
+      expect(read).toBe(500);
+    });
+
     test('SQL gives the agents of a type, the surest first, and no probability without an outcome', async () => {
       await write(database, [
         ...repeat(4, { agent: 'few', type: 'deploy' }),

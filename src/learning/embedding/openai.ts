@@ -160,7 +160,9 @@ function refusal(status: number, said: string, host: string, model: string): App
   const message = `${host} gave no embeddings of ${model}: ${status} ${said}`.trim();
   const retryable = status === 429 || status >= 500;
   const isKey = status === 401 || status === 403;
-  return new AppError('unavailable', message, {
+  // The text's own: too long for the model, or of words that the server does not take.
+  const isText = status === 400 || status === 413 || status === 422;
+  return new AppError(isText ? 'embedding_invalid' : 'unavailable', message, {
     retryable,
     details: { status },
     ...(isKey ? { remedy: 'Set OPENAI_API_KEY to a key of that server.' } : {}),

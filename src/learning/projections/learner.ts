@@ -70,7 +70,7 @@ export interface FollowOptions extends LearnerOptions {
 }
 
 export interface Follower {
-  /** Resolves when all that could be read when it was called has been given to `onRows`. */
+  /** Resolves when all that could be read when it was called has been given to `onRows`, or after `stop`. */
   caughtUp(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -84,8 +84,9 @@ export function followExecutions(options: FollowOptions): Follower {
   };
   // One after the other: the loop, and whoever wants to be sure that it has caught up.
   let turn: Promise<void> = Promise.resolve();
-  const read = async (signal?: AbortSignal): Promise<void> => {
-    for (;;) {
+  const stopping = new AbortController();
+  const read = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
       const rows = await database.query(
         queries.executionsAfter(at.tx, at.attempt_id, batchRows, countedReports, true),
       );
@@ -94,16 +95,23 @@ export function followExecutions(options: FollowOptions): Follower {
       const next = { tx: last.tx, attempt_id: last.attempt_id };
       await onRows(rows, next);
       at = next;
-      if (rows.length < batchRows || signal?.aborted === true) return;
+      if (rows.length < batchRows) return;
     }
   };
-  const inTurn = (signal?: AbortSignal): Promise<void> => {
-    const mine = turn.then(() => read(signal));
+  const inTurn = (): Promise<void> => {
+    const mine = turn.then(read);
     turn = mine.catch(() => undefined);
     return mine;
   };
-  const stop = startLoop(options, 'outcomes were not read; trying again', inTurn);
-  return { caughtUp: () => inTurn(), stop };
+  const stopLoop = startLoop(options, 'outcomes were not read; trying again', inTurn);
+  return {
+    caughtUp: inTurn,
+    // Also for who waits to have caught up: a process that ends does not read all of before first.
+    stop() {
+      stopping.abort();
+      return stopLoop();
+    },
+  };
 }
 
 /** Does `work` now and each second; the function that is returned ends that. */

@@ -1,5 +1,5 @@
 /** Outcomes as they come in, learned by the model in their order. */
-import type { Clock } from '../../base/base.ts';
+import { toAppError, type Clock } from '../../base/base.ts';
 import { saysOf, weightOf, type ExecutionRow } from '../projections/projections.ts';
 import {
   createNeighbourhood,
@@ -16,6 +16,8 @@ export const windowLength = 5_000;
 /** A worker at full speed has thousands of outcomes a second, and its thread is for its runs. */
 const learnedPerSecond = 50;
 const knownVectors = 5_000;
+/** To find one bad text among 500 takes ten in turn; after more it is the embedder, to be tried again later. */
+const mostFailures = 16;
 
 export interface FeedOptions {
   readonly embedder: Embedder;
@@ -113,10 +115,30 @@ export class Feed {
     }
     if (unknown.size === 0) return;
     if (this.#vectors.size > knownVectors) this.#vectors.clear();
-    const vectors = await this.#options.embedder.embed([...unknown.values()]);
-    for (const [index, hash] of [...unknown.keys()].entries()) {
-      const vector = vectors[index];
-      if (vector !== undefined) this.#vectors.set(hash, vector);
+    await this.#embedTexts([...unknown]);
+  }
+
+  /** One text that the embedder has no vector for must not keep the others from being learned. */
+  async #embedTexts(
+    texts: readonly (readonly [hash: string, text: string])[],
+    failures = { inTurn: 0 },
+  ): Promise<void> {
+    try {
+      const vectors = await this.#options.embedder.embed(texts.map(([, text]) => text));
+      for (const [index, [hash]] of texts.entries()) {
+        const vector = vectors[index];
+        if (vector !== undefined) this.#vectors.set(hash, vector);
+      }
+      failures.inTurn = 0;
+    } catch (thrown) {
+      if (toAppError(thrown).code !== 'embedding_invalid') throw thrown;
+      failures.inTurn += 1;
+      if (failures.inTurn > mostFailures) throw thrown;
+      if (texts.length === 1) return;
+      // Halves: one text that spoils a batch of 500 takes some twenty calls to be found.
+      const middle = Math.ceil(texts.length / 2);
+      await this.#embedTexts(texts.slice(0, middle), failures);
+      await this.#embedTexts(texts.slice(middle), failures);
     }
   }
 }
