@@ -35,9 +35,14 @@ export interface NearWeights {
 
 export function weighNear(near: readonly Neighbour[], { reach }: PolicyParameters): NearWeights {
   const nearest = near[0]?.similarity ?? 0;
+  const same = near.map(({ similarity }) => Math.min(1, Math.exp((similarity - 1) / reach.same)));
   return {
-    same: near.map(({ similarity }) => Math.exp((similarity - 1) / reach.same)),
-    like: near.map(({ similarity }) => Math.exp((similarity - nearest) / reach.like)),
+    same,
+    // What is almost the same counts there, and not once more here.
+    like: near.map(
+      ({ similarity }, index) =>
+        (1 - (same[index] ?? 0)) * Math.exp((similarity - nearest) / reach.like),
+    ),
   };
 }
 
@@ -49,11 +54,12 @@ export function ratesOf(
   { strength }: PolicyParameters,
 ): Rates {
   const { agent: own = nothing, type = nothing } = known;
-  // Of a fleet that has done nothing yet: either is as likely.
-  const fleetRate = shrunk(known.fleet, 0.5, 2);
-  const agentRate = shrunk(own, fleetRate, strength.agent);
-  const typeRate = shrunk(type, agentRate, strength.type);
   const same = summed(near, weights.same, agent);
+  // Each outcome counts where it says most and nowhere else: nine successes with one text are nine, not 36.
+  // Of a fleet that has done nothing yet either is as likely.
+  const fleetRate = shrunk(less(known.fleet, own), 0.5, 2);
+  const agentRate = shrunk(less(own, type), fleetRate, strength.agent);
+  const typeRate = shrunk(less(type, same), agentRate, strength.type);
   const like = summed(near, weights.like, agent);
   return {
     agent: agentRate,
@@ -68,6 +74,12 @@ export function ratesOf(
 
 function shrunk({ tried, succeeded }: Tally, towards: number, strength: number): number {
   return (succeeded + strength * towards) / (tried + strength);
+}
+
+/** What is left of a tally without a part of it; near tasks may be of other types, so never below 0. */
+function less(all: Readonly<Tally>, part: Readonly<Tally>): Tally {
+  const tried = Math.max(0, all.tried - part.tried);
+  return { tried, succeeded: Math.min(tried, Math.max(0, all.succeeded - part.succeeded)) };
 }
 
 function summed(near: readonly Neighbour[], weights: readonly number[], agent: string): Tally {
@@ -114,17 +126,19 @@ export function summaryOf(rates: Rates, affinity: number, task: readonly number[
 }
 
 /**
- * How uncertain the log-odds are because so few outcomes stand behind them: of the type, which every
- * further outcome makes better known, and of this very text.
+ * How uncertain the log-odds are because so few outcomes stand behind them: of the type, as far as this
+ * very text is not known by itself, and of this text.
  */
 export function ignorance(
   rates: Rates,
   { strength }: PolicyParameters,
 ): { type: number; text: number } {
-  const held = Math.min(0.9, Math.max(0.1, rates.type));
+  const held = Math.min(0.9, Math.max(0.1, rates.same));
   const spread = held * (1 - held);
+  const unknown = strength.near / (strength.near + rates.triedSame);
+  const others = Math.max(0, rates.triedType - rates.triedSame);
   return {
-    type: 1 / ((strength.agent + strength.type + rates.triedType) * spread),
+    type: unknown ** 2 / ((strength.agent + strength.type + others) * spread),
     text: 1 / ((strength.near + rates.triedSame) * spread),
   };
 }
