@@ -248,7 +248,7 @@ test('the questions of access are answered, and about oneself to anybody', async
 
 test('the registry tells each bit as a decimal text, and a second look costs nothing', async () => {
   const { items, version } = await owner.permissions();
-  expect(version).toBe(2);
+  expect(version).toBe(3);
   expect(items[7]).toMatchObject({
     action: 'agents.write',
     bit: 7,
