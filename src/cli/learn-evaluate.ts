@@ -24,8 +24,8 @@ export function registerEvaluate(group: Command, context: CliContext): void {
         'Measure choices: those of the server by its record, or on a file of questions without a server.',
       )
       .option(
-        '--data <file>',
-        'CSV or JSON lines: prompt, and AGENT_correct of each agent. Needs no server.',
+        '--data <questions>',
+        'A file of CSV or JSON lines: prompt, and AGENT_correct of each agent. Needs no server.',
       )
       .option('--out <folder>', 'Where the report and its plots are written.', 'learn-report')
       .option('--seeds <number>', 'How often, each in another order.', wholeNumber(1, 100), 5),

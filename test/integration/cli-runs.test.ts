@@ -10,6 +10,7 @@ import {
   type CliOptions,
   type Ended,
 } from '../support/cli.ts';
+import { until } from '../support/databases.ts';
 
 let bridge: TestBridge;
 beforeAll(async () => {
@@ -91,7 +92,8 @@ test('a run is paused, resumed, signalled and forked by hand', async () => {
   expect((await cli(['run', 'pause', id, '--reason', 'lunch'])).stdout).toMatch(
     /starts nothing new/,
   );
-  expect((await cli(['run', 'show', id])).stdout).toMatch(/asking \w{8} {2}paused/);
+  // It is asked for here, and done by the worker.
+  await until(async () => /asking \w{8} {2}paused/.test((await cli(['run', 'show', id])).stdout));
   expect((await cli(['run', 'resume', id])).status).toBe(0);
   const forked = await cli(['run', 'fork', id, '--from', 'ok', '--input', 'what=b', '-o', 'json']);
   expect(JSON.parse(forked.stdout)).toMatchObject({ forkedFrom: id });

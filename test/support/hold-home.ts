@@ -14,8 +14,9 @@ try {
     console.log(JSON.stringify({ migrating: true }));
     await migrate(db, { folder, log, clock: systemClock });
   }
-  console.log(JSON.stringify({ open: true }));
+  // Before it is said: whoever reads that may stop it at once.
   process.once('SIGTERM', () => void db.close().then(() => process.exit(0)));
+  console.log(JSON.stringify({ open: true }));
   setInterval(() => undefined, 60_000);
 } catch (error) {
   console.log(JSON.stringify(errorRecord(error)));
