@@ -11,7 +11,8 @@ export interface Believed {
   readonly added: number;
 }
 
-const gridSize = 128;
+/** Twice as many points move no probability by more than 0.005, and cost half a millisecond with eighty. */
+const gridSize = 64;
 /** Below this a candidate is not tried: an outcome that counts 1,000-fold says nothing of a policy. */
 const leastPropensity = 0.001;
 /** In exploration: how much wider beliefs are taken, and the share that is given to all alike. */
