@@ -70,7 +70,10 @@ export async function reembed(options: ReembedOptions): Promise<Reembedded> {
   }
   const dropped = refused > 0 ? 0 : await dropOthers(options);
   if (embedded + refused + dropped > 0) {
-    log.info({ embedder: embedder.name, embedded, refused, dropped }, 'texts embedded');
+    const fields = { embedder: embedder.name, embedded, refused, dropped };
+    // A few texts every few seconds are the daily round; a whole record anew is worth a line.
+    if (dropped > 0 || embedded > batchSize) log.info(fields, 'texts embedded');
+    else log.debug(fields, 'texts embedded');
   }
   return { embedded, refused, dropped };
 }
