@@ -163,6 +163,5 @@ for (const driver of drivers) {
       const after = await recommend();
       expect([after.agent, after.basis]).toEqual([before.agent, 'outcomes']);
     });
-    });
   });
 }
