@@ -186,6 +186,27 @@ export const errorCodes = {
     retryable: true,
     title: 'What failed too often is left alone for a while',
   },
+  ext_refused: {
+    status: 422,
+    exit: 2,
+    retryable: false,
+    title: 'The extension does not fit the server',
+  },
+  ext_build_failed: { status: 500, exit: 1, retryable: false, title: 'The build failed' },
+  ext_failed: { status: 500, exit: 1, retryable: false, title: 'The deployment failed' },
+  ext_busy: {
+    status: 409,
+    exit: 5,
+    retryable: true,
+    title: 'Another deployment is under way or was left unfinished',
+  },
+  target_unreachable: {
+    status: 503,
+    exit: 6,
+    retryable: true,
+    title: 'The target machine or its server can not be reached',
+  },
+
   budget_not_found: { status: 404, exit: 4, retryable: false, title: 'No such budget' },
   delegation_refused: {
     status: 403,
