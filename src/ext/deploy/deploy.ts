@@ -5,14 +5,7 @@
  */
 import { AppError, toAppError } from '../../base/base.ts';
 import type { DeploymentState, JournalLine, Plan, StepName } from '../deployment-types.ts';
-import {
-  append,
-  beginJournal,
-  busy,
-  endJournal,
-  keptIn,
-  readActive,
-} from '../release/journal.ts';
+import { append, beginJournal, busy, endJournal, keptIn, readActive } from '../release/journal.ts';
 import type { Deployment } from '../release/journal.ts';
 import { apply } from '../release/operations.ts';
 import { keepLive, metadataOfLive, readMetadata, readSmoke, stage } from '../release/store.ts';
@@ -84,7 +77,8 @@ export async function deploy(
       });
     }
     if (left !== undefined) {
-      const isOther = bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
+      const isOther =
+        bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
       if (isOther) throw busy(left.plan);
       assertResumable(left, bundle);
       return await carryOut({ ...begun, plan: left.plan, bundle, before: left.lines });
@@ -307,7 +301,8 @@ async function failed(way: Way, error: AppError): Promise<AppError> {
   if (error.code === 'target_unreachable') {
     return new AppError(error.code, `${error.message}; the deployment is unfinished`, {
       details: { ...details, state: 'unfinished' },
-      remedy: 'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
+      remedy:
+        'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
       cause: error,
     });
   }

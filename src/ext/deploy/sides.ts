@@ -23,8 +23,7 @@ export function waysOf(
 ): Ways {
   const { name } = plan.bundle;
   const release = adopted ?? plan.from;
-  const before: Side =
-    release === undefined ? { paths: [] } : { release, paths: paths.before };
+  const before: Side = release === undefined ? { paths: [] } : { release, paths: paths.before };
   const after: Side = { release: plan.release, paths: paths.after };
   const there = moves(layout, name, before, after);
   const back = moves(layout, name, after, before);
