@@ -17,7 +17,7 @@ export interface Ways {
 /** `adopted` is the release that the files of before were kept as. */
 export function waysOf(
   layout: Layout,
-  plan: Plan,
+  plan: Pick<Plan, 'bundle' | 'release' | 'from' | 'adopted'>,
   paths: { readonly before: readonly string[]; readonly after: readonly string[] },
   adopted: string | undefined,
 ): Ways {
