@@ -32,6 +32,8 @@ export interface ElfFacts {
   readonly defined: ReadonlySet<string>;
   /** Names that must come from elsewhere; weak ones are left out. */
   readonly undefined: ReadonlySet<string>;
+  /** Of the undefined ones: those that carry a version, and the library that they are demanded of. */
+  readonly versioned: ReadonlyMap<string, string>;
   /** Versions demanded of libraries, as `libc.so.6` to `GLIBC_2.34`: the highest of each family. */
   readonly versions: ReadonlyMap<string, readonly string[]>;
   /** GNU build id, lower-case hexadecimal. */
