@@ -14,6 +14,8 @@ export { installPostgres, type InstallOptions, type InstallProgress } from './po
 export { listRunning, type RunningPostgres } from './postgres-process.ts';
 export { startPostgres, type LocalPostgres, type StartOptions } from './postgres-run.ts';
 export { findPostgres, stopPostgres, type StopMode } from './postgres-stop.ts';
+export { fetchDebianSource, type DebianSourceFiles } from './debian-source.ts';
+export { withFileLock, type FileLockOptions } from './file-lock.ts';
 export { lockHome, type HomeLock } from './home-lock.ts';
 export { makeHome } from './home-folder.ts';
 export { json, sql, type Sql } from './sql.ts';

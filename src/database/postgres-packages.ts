@@ -60,14 +60,17 @@ export class PackageSource {
     suite: string;
     architecture: string;
     signal?: AbortSignal | undefined;
+    /** Knows source packages in place of binary ones. */
+    sources?: boolean;
   }): Promise<PackageSource> {
-    const { folder, suite, architecture } = options;
+    const { folder, suite, architecture, sources = false } = options;
     const mirror = await findMirror(options.signal);
     for (const name of ['state/lists/partial', 'cache/archives/partial', 'none', 'debs']) {
       await mkdir(join(folder, name), { recursive: true });
     }
     await writeFile(join(folder, 'status'), '');
-    await writeFile(join(folder, 'debian.sources'), sourcesText(mirror, suite, architecture));
+    const text = sourcesText(mirror, suite, architecture);
+    await writeFile(join(folder, 'debian.sources'), sources ? toSources(text) : text);
     await writeFile(join(folder, 'apt.conf'), aptConfig(folder, architecture));
     const source = new PackageSource(folder, options.signal);
     await source.#apt('apt-get', 'update', '-qq');
@@ -142,6 +145,11 @@ export class PackageSource {
       clearInterval(watch);
     }
     return await verifyPackages(this.downloadFolder, packages);
+  }
+
+  /** Fetches the newest source package into `downloadFolder`; apt checks each file's hash by the signed index. */
+  async downloadSource(name: string): Promise<void> {
+    await this.#apt('apt-get', 'source', '-qq', '--only-source', '--download-only', name);
   }
 
   async #versions(names: readonly string[]): Promise<Map<string, Set<string>>> {
@@ -269,6 +277,12 @@ function sourcesText(mirror: Mirror, suite: string, architecture: string): strin
   const entries = [entry(mirror.main, suite)];
   if (suitesWithSecurity.has(suite)) entries.push(entry(mirror.security, `${suite}-security`));
   return entries.join('\n');
+}
+
+function toSources(text: string): string {
+  return text
+    .replaceAll(/^Types: deb$/gm, 'Types: deb-src')
+    .replaceAll(/^Targets: Packages$/gm, 'Targets: Sources');
 }
 
 /**

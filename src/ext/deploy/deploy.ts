@@ -5,17 +5,17 @@
  */
 import { AppError, toAppError } from '../../base/base.ts';
 import type { DeploymentState, JournalLine, Plan, StepName } from '../deployment-types.ts';
-import {
-  append,
-  beginJournal,
-  busy,
-  endJournal,
-  keptIn,
-  readActive,
-} from '../release/journal.ts';
+import { append, beginJournal, busy, endJournal, keptIn, readActive } from '../release/journal.ts';
 import type { Deployment } from '../release/journal.ts';
 import { apply } from '../release/operations.ts';
-import { keepLive, metadataOfLive, readMetadata, readSmoke, stage } from '../release/store.ts';
+import {
+  keepLive,
+  metadataOfLive,
+  readMetadata,
+  readSmoke,
+  smokeByExtension,
+  stage,
+} from '../release/store.ts';
 import { applyCatalogue } from '../server/catalogue.ts';
 import type { ServerLock } from '../server/server.ts';
 import { rehearse } from '../shadow/rehearse.ts';
@@ -23,7 +23,14 @@ import type { Bundle, ExtFinding, Metadata } from '../types.ts';
 import type { PlanOptions } from './plan.ts';
 import { takeBack } from './rollback.ts';
 import { waysOf, type Ways } from './sides.ts';
-import { lockName, planDeployment, sidesOf, type CatalogueOptions, type Target } from './target.ts';
+import {
+  catalogueLimits,
+  lockName,
+  planDeployment,
+  sidesOf,
+  type CatalogueOptions,
+  type Target,
+} from './target.ts';
 import { verifyLive } from './verify.ts';
 
 /** A server that recovers after a crash takes longer than one that was stopped in order. */
@@ -34,6 +41,8 @@ export interface DeployOptions extends PlanOptions, CatalogueOptions {
   readonly rehearse?: boolean;
   /** For how long a catalogue update waits for others' locks; 5,000 by default. */
   readonly lockTimeoutMs?: number;
+  /** Of one update script; 600,000 by default. */
+  readonly statementTimeoutMs?: number;
   /** Run on the target when a preloaded library changes. */
   readonly restart?: () => Promise<void>;
   /** Who deploys, for the record. */
@@ -84,7 +93,8 @@ export async function deploy(
       });
     }
     if (left !== undefined) {
-      const isOther = bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
+      const isOther =
+        bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
       if (isOther) throw busy(left.plan);
       assertResumable(left, bundle);
       return await carryOut({ ...begun, plan: left.plan, bundle, before: left.lines });
@@ -112,13 +122,13 @@ export function assertAllowed(findings: readonly ExtFinding[]): void {
 }
 
 function assertResumable({ plan, lines }: Deployment, bundle: Bundle | undefined): void {
-  if (lines.some(({ step }) => step === 'rollback')) {
+  if (lines.some((line) => line.step === 'rollback')) {
     throw new AppError('ext_busy', `the deployment of ${plan.release} was being taken back`, {
       details: { deployment: plan.id },
       remedy: 'Finish that first: centuria ext rollback.',
     });
   }
-  const isStaged = lines.some(({ step, event }) => step === 'stage' && event === 'ends');
+  const isStaged = hasEnded(lines, 'stage');
   if (isStaged || bundle !== undefined) return;
   throw new AppError('invalid_input', `${plan.release} was not brought to the target yet`, {
     remedy: 'Name its bundle again, or take it back: centuria ext rollback.',
@@ -154,11 +164,15 @@ async function carryOut(way: Way): Promise<Deployed> {
   }
 }
 
+function hasEnded(lines: readonly JournalLine[], name: StepName): boolean {
+  return lines.some((line) => line.step === name && line.event === 'ends');
+}
+
 /** Does a step unless the journal says that it is done. */
 async function step(way: Way, name: StepName, work: () => Promise<void>): Promise<void> {
   const { target, plan, options, before } = way;
   const { host, layout, clock } = target;
-  if (before.some(({ step: done, event }) => done === name && event === 'ends')) return;
+  if (hasEnded(before, name)) return;
   options.signal?.throwIfAborted();
   // Whoever lost the lock may no longer be the only one.
   way.lock.lost.throwIfAborted();
@@ -179,18 +193,19 @@ async function rehearseOnTarget(way: Way, metadata: Metadata): Promise<void> {
     });
     return;
   }
-  const { host, server, layout, facts } = target;
+  const { host, server, layout, facts, clock, log } = target;
   const state = await server.state();
-  const names = new Set(metadata.extensions.map(({ name }) => name));
   const rehearsal = await rehearse(host, {
-    facts,
-    release: `${layout.releases}/${plan.release}`,
-    metadata,
-    installed: state.installed.filter(({ name }) => names.has(name)),
+    paths: facts.paths,
+    major: facts.major,
+    files: `${layout.releases}/${plan.release}`,
+    removed: plan.removed,
+    extensions: metadata.extensions,
+    installed: state.installed,
     smoke: await readSmoke(host, layout, plan.release, metadata),
     preload: plan.needsRestart,
-    clock: target.clock,
-    log: target.log,
+    clock,
+    log,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   findings.push(...rehearsal.findings);
@@ -261,9 +276,8 @@ async function updateCatalogue(way: Way, metadata: Metadata): Promise<void> {
   const { target, plan, options } = way;
   const { server, host, layout } = target;
   await applyCatalogue(server, plan.catalogue, {
-    smoke: await readSmoke(host, layout, plan.release, metadata),
-    lockTimeoutMs: options.lockTimeoutMs ?? 5_000,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...catalogueLimits(options),
+    smoke: smokeByExtension(await readSmoke(host, layout, plan.release, metadata), metadata),
   });
 }
 
@@ -273,7 +287,7 @@ async function finish(way: Way): Promise<void> {
   await append(host, layout, clock, plan.id, { step: 'end', event: 'begins' });
   options.onStep?.('end', 'begins');
   await server.record(plan, { state: 'deployed', actor: options.actor });
-  if (!before.some(({ step: name, event }) => name === 'end' && event === 'ends')) {
+  if (!hasEnded(before, 'end')) {
     await append(host, layout, clock, plan.id, { step: 'end', event: 'ends' });
   }
   await endJournal(host, layout);
@@ -307,7 +321,8 @@ async function failed(way: Way, error: AppError): Promise<AppError> {
   if (error.code === 'target_unreachable') {
     return new AppError(error.code, `${error.message}; the deployment is unfinished`, {
       details: { ...details, state: 'unfinished' },
-      remedy: 'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
+      remedy:
+        'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
       cause: error,
     });
   }

@@ -13,10 +13,10 @@ import {
 import { lookAt } from '../release/live.ts';
 import { apply, clearLeftovers } from '../release/operations.ts';
 import { readMetadata } from '../release/store.ts';
-import { undoCatalogue } from '../server/catalogue.ts';
+import { undoCatalogue, type Undone } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
 import { waysOf } from './sides.ts';
-import { lockName, sidesOf, type Target } from './target.ts';
+import { catalogueLimits, lockName, sidesOf, type Target } from './target.ts';
 
 export interface RollbackOptions {
   /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
@@ -26,6 +26,8 @@ export interface RollbackOptions {
   /** Rolls the files back although the catalogue can't be: what it holds may not run on them. */
   readonly filesOnly?: boolean;
   readonly restart?: () => Promise<void>;
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
   readonly actor: string;
   readonly onStep?: (step: StepName | 'rollback', event: JournalLine['event']) => void;
   readonly signal?: AbortSignal;
@@ -83,11 +85,18 @@ export async function rollBack(target: Target, options: RollbackOptions): Promis
 export async function takeBack(
   target: Target,
   plan: Plan,
-  options: Pick<RollbackOptions, 'restart' | 'onStep' | 'actor' | 'filesOnly'>,
+  options: Pick<
+    RollbackOptions,
+    'restart' | 'onStep' | 'actor' | 'filesOnly' | 'lockTimeoutMs' | 'statementTimeoutMs'
+  >,
 ): Promise<void> {
   const { host, layout, clock, server } = target;
   const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
-    const line = { step: 'rollback', event, ...(details === undefined ? {} : { details }) } as const;
+    const line = {
+      step: 'rollback',
+      event,
+      ...(details === undefined ? {} : { details }),
+    } as const;
     await append(host, layout, clock, plan.id, line);
     options.onStep?.('rollback', event);
   };
@@ -100,16 +109,34 @@ export async function takeBack(
   await say('begins');
   try {
     if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
-      await undoCatalogue(server, plan.catalogue);
+      const { left } = await undoCatalogue(server, plan.catalogue, catalogueLimits(options));
+      const [first] = left;
+      if (first !== undefined) throw notUndone(first, left);
     }
     if (await filesBack(target, deployment)) await restartBack(plan, options);
-    if (begun(deployment, 'end')) await server.record(plan, { state: 'rolled_back', actor: options.actor });
+    if (begun(deployment, 'end'))
+      await server.record(plan, { state: 'rolled_back', actor: options.actor });
     await say('ends');
     if (deployment.isActive) await endJournal(host, layout);
   } catch (error) {
     await say('fails', { message: (error as Error).message });
     throw error;
   }
+}
+
+/** The new files stay under a catalogue that needs them. */
+function notUndone({ step, why }: Undone['left'][number], left: Undone['left']): AppError {
+  const { database, extension } = step;
+  return new AppError(
+    'ext_failed',
+    `${extension} in ${database} can not go back: ${why}; its files stay as they are`,
+    {
+      details: { left },
+      remedy:
+        'Take away what depends on it, or restore the database; then roll back again. ' +
+        'Files alone go back with --files-only.',
+    },
+  );
 }
 
 /** Whether any file of the server had been touched. */
@@ -144,9 +171,8 @@ async function assertBack(
       ? new Map(plan.adopted.map(({ path, sha256 }) => [path, sha256]))
       : new Map(files.map(({ path, sha256 }) => [path, sha256]));
   const names = [...new Set([...paths.before, ...paths.after])];
-  const wrong = (await lookAt(host, layout, names)).filter(
-    ({ path, kind, sha256 }) =>
-      (wanted.has(path) ? sha256 !== wanted.get(path) : kind !== 'absent'),
+  const wrong = (await lookAt(host, layout, names)).filter(({ path, kind, sha256 }) =>
+    wanted.has(path) ? sha256 !== wanted.get(path) : kind !== 'absent',
   );
   if (wrong.length === 0) return;
   throw new AppError('ext_failed', `${wrong[0]?.target} is not what it was before`, {
@@ -170,9 +196,13 @@ async function lastOf(target: Target, bundle: string | undefined): Promise<Deplo
   );
   const bundles = new Set(deployed.map(({ plan }) => plan.bundle.name));
   if (bundle === undefined && bundles.size > 1) {
-    throw new AppError('invalid_input', `several bundles are deployed: ${[...bundles].join(', ')}`, {
-      remedy: 'Name the one that is to be rolled back.',
-    });
+    throw new AppError(
+      'invalid_input',
+      `several bundles are deployed: ${[...bundles].join(', ')}`,
+      {
+        remedy: 'Name the one that is to be rolled back.',
+      },
+    );
   }
   const found = deployed.find(({ plan }) => bundle === undefined || plan.bundle.name === bundle);
   if (found !== undefined) return found;

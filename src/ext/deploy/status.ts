@@ -1,12 +1,11 @@
 /** What is live on a target, and what of it is no longer as it was deployed. */
 import type { BundleStatus, Drift, ExtStatus } from '../deployment-types.ts';
-import { linkText, livePaths } from '../release/layout.ts';
+import { libraryPaths, linkText, livePaths } from '../release/layout.ts';
 import { listDeployments, stateOf } from '../release/journal.ts';
 import { lookAt, namesOf } from '../release/live.ts';
 import { changedFiles, listReleases, readMetadata } from '../release/store.ts';
 import type { ExtFinding, Metadata } from '../types.ts';
 import type { Target } from './target.ts';
-import { libraryPaths } from './verify.ts';
 
 /** Reads only. */
 export async function statusOf(target: Target): Promise<ExtStatus> {
@@ -60,14 +59,13 @@ export async function statusOf(target: Target): Promise<ExtStatus> {
       ...findings,
       ...deployments
         .filter(({ state: each }) => each === 'unfinished' || each === 'rollback_failed')
-        .map(
-          ({ id, release }): ExtFinding => ({
-            level: 'warn',
-            rule: 'unfinished',
-            message: `the deployment ${id} of ${release} is unfinished`,
-            remedy: 'centuria ext deploy --resume goes on with it, centuria ext rollback takes it back.',
-          }),
-        ),
+        .map(({ id, release }): ExtFinding => ({
+          level: 'warn',
+          rule: 'unfinished',
+          message: `the deployment ${id} of ${release} is unfinished`,
+          remedy:
+            'centuria ext deploy --resume goes on with it, centuria ext rollback takes it back.',
+        })),
     ],
   };
 }

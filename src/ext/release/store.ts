@@ -1,12 +1,13 @@
 /** The releases that lie on the target: complete or absent, and never changed. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { AppError, canonicalJson } from '../../base/base.ts';
+import { AppError } from '../../base/base.ts';
 import type { LiveFile } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
 import type { Bundle, FileEntry, Metadata } from '../types.ts';
 import { releaseName, type Layout } from './layout.ts';
 import { packArchive } from '../package/archive.ts';
+import { digestOf } from '../package/bundle.ts';
 
 /** A bundle of a few dozen megabytes over a slow line. */
 const uploadMs = 600_000;
@@ -109,10 +110,6 @@ export function metadataOfLive(
   };
 }
 
-export function digestOf(metadata: Metadata): string {
-  return createHash('sha256').update(canonicalJson(metadata)).digest('hex');
-}
-
 /** Throws `not_found` when there is no such release. */
 export async function readMetadata(host: Host, layout: Layout, release: string): Promise<Metadata> {
   const path = `${layout.releases}/${release}/metadata.json`;
@@ -128,7 +125,7 @@ export async function readMetadata(host: Host, layout: Layout, release: string):
   }
 }
 
-/** Smoke SQL by the extension that a file's name says, in a release that was staged. */
+/** Smoke SQL of a release that was staged, by its path. */
 export async function readSmoke(
   host: Host,
   layout: Layout,
@@ -138,9 +135,29 @@ export async function readSmoke(
   const texts = new Map<string, string>();
   for (const path of metadata.smoke) {
     const bytes = await host.readFile(`${layout.releases}/${release}/${path}`);
-    texts.set(path.replace(/^.*\//, '').replace(/\.sql$/, ''), bytes.toString());
+    texts.set(path, bytes.toString());
   }
   return texts;
+}
+
+/**
+ * The same by extension: `smoke/NAME.sql` is of NAME, and any file of the only extension where there is
+ * one. What is of several together runs in the rehearsal alone.
+ */
+export function smokeByExtension(
+  texts: ReadonlyMap<string, string>,
+  { extensions }: Metadata,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [path, text] of texts) {
+    const named = path.replace(/^.*\//, '').replace(/\.sql$/, '');
+    const owner =
+      extensions.length === 1 ? extensions[0] : extensions.find(({ name }) => name === named);
+    if (owner === undefined) continue;
+    const before = found.get(owner.name);
+    found.set(owner.name, before === undefined ? text : `${before}\n;\n${text}`);
+  }
+  return found;
 }
 
 /** Paths of a release whose files are not the ones that its metadata lists. */
@@ -202,9 +219,10 @@ async function settle(
 cd "$1/$2"
 sha256sum -c - >/dev/null
 chmod -R a-w,a+rX .
-sync
+sync . ./* ./*/* 2>/dev/null || sync
 cd ..
-mv -T "$2" "$3"`,
+mv -T "$2" "$3"
+sync . 2>/dev/null || sync`,
     { args: [layout.releases, incoming, release], input: sums, timeoutMs: uploadMs },
   );
 }
