@@ -1,9 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compilerScript, prepareToolchain } from './compilers.ts';
+import {
+  compilerScript,
+  defaultCompilers,
+  hostArchitecture,
+  prepareToolchain,
+} from './compilers.ts';
 
 test('the script before a compiler keeps every word, maps paths, drops and refuses', () => {
   const folder = mkdtempSync(join(tmpdir(), "centuria-it's-"));
@@ -32,5 +37,24 @@ test('a compiler that is not here is unavailable, with the package that has it',
     await expect(
       prepareToolchain({ folder: '/nowhere', architecture, compilers, maps: [], flags: '' }),
     ).rejects.toMatchObject({ code: 'unavailable', remedy: expect.stringContaining('apt-get') });
+  }
+});
+
+test('warnings that the compiler does not know are left out, all else of the flags is kept', async (context) => {
+  const architecture = hostArchitecture();
+  if (architecture === undefined || !existsSync('/usr/bin/gcc')) return context.skip('no gcc here');
+  const folder = mkdtempSync(join(tmpdir(), 'centuria-tools-'));
+  try {
+    const { dropped, version } = await prepareToolchain({
+      folder,
+      architecture,
+      compilers: defaultCompilers(architecture),
+      maps: [],
+      flags: '-O2 -Wall -Wnot-known-to-anyone -Wno-not-known -Wl,-z,now -fwrapv',
+    });
+    expect(dropped).toEqual(['-Wnot-known-to-anyone']);
+    expect(version).toMatch(/gcc|GCC/);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });

@@ -21,8 +21,8 @@ export interface Compilers {
 /** What a build is given in their place. */
 export interface Toolchain {
   readonly cc: string;
-  /** Absent where no C++ compiler is installed. */
-  readonly cxx?: string;
+  /** Where no C++ compiler is installed, it says so when it is called: few extensions need one. */
+  readonly cxx: string;
   readonly ar: string;
   readonly ranlib: string;
   readonly strip: string;
@@ -34,6 +34,8 @@ export interface Toolchain {
 
 /** What a script of ours prints when a build asks for this machine's processor. */
 export const nativeMark = 'centuria: refused';
+/** What it prints when its compiler is not installed. */
+export const missingMark = 'centuria: missing';
 
 const debianPackages: Record<Architecture, string> = {
   aarch64: 'gcc-aarch64-linux-gnu g++-aarch64-linux-gnu',
@@ -68,25 +70,28 @@ export async function prepareToolchain(options: {
   readonly compilers: Compilers;
   /** Folders of this machine and what is to stand for them in the result. */
   readonly maps: readonly (readonly [string, string])[];
-  /** CFLAGS and CXXFLAGS of the server's own build. */
+  /** CFLAGS of the server's own build; its warnings for C++ are fewer of the same. */
   readonly flags: string;
 }): Promise<Toolchain> {
   const { folder, architecture, compilers, maps } = options;
   const cc = await findProgram(compilers.cc);
-  if (cc === undefined) throw missing(compilers.cc, architecture);
+  if (cc === undefined) throw missingCompiler(compilers.cc, architecture);
   const cxx = await findProgram(compilers.cxx);
   await mkdir(folder, { recursive: true });
   const dropped = await unknownWarnings(cc, options.flags);
-  const script = async (name: string, program: string): Promise<string> => {
+  const place = async (name: string, script: string): Promise<string> => {
     const path = join(folder, name);
-    await writeFile(path, compilerScript(program, maps, dropped));
+    await writeFile(path, script);
     await chmod(path, 0o755);
     return path;
   };
   const { stdout } = await run(cc, ['--version'], { env: { ...process.env, LC_ALL: 'C' } });
   return {
-    cc: await script('cc', cc),
-    ...(cxx === undefined ? {} : { cxx: await script('c++', cxx) }),
+    cc: await place('cc', compilerScript(cc, maps, dropped)),
+    cxx: await place(
+      'c++',
+      cxx === undefined ? missingScript(compilers.cxx) : compilerScript(cxx, maps, dropped),
+    ),
     ar: compilers.ar,
     ranlib: compilers.ranlib,
     strip: compilers.strip,
@@ -113,6 +118,11 @@ ${drop}  esac
 done
 exec ${[quote(program), ...mapWords].join(' ')} "$@"
 `;
+}
+
+/** In place of a compiler that is not here, lest a build takes the one of another architecture. */
+function missingScript(program: string): string {
+  return `#!/bin/sh\necho '${missingMark}' ${quote(program)} >&2\nexit 1\n`;
 }
 
 /**
@@ -152,7 +162,7 @@ async function findProgram(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-function missing(program: string, architecture: Architecture): AppError {
+export function missingCompiler(program: string, architecture: Architecture): AppError {
   const isCross = architecture !== hostArchitecture();
   return new AppError('unavailable', `no compiler for ${architecture}: ${program} is not here`, {
     retryable: false,

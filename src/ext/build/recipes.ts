@@ -63,7 +63,7 @@ export function pgxsRecipe(options: RecipeOptions): Recipe {
     `PG_CONFIG=${options.pgConfig}`,
     'with_llvm=no',
     `CC=${toolchain.cc}`,
-    `CXX=${toolchain.cxx ?? 'no-c++-compiler-is-installed'}`,
+    `CXX=${toolchain.cxx}`,
     `AR=${toolchain.ar}`,
     `RANLIB=${toolchain.ranlib}`,
     `STRIP=${toolchain.strip}`,
@@ -128,7 +128,7 @@ export function cmakeRecipe(options: RecipeOptions): Recipe {
 function toolchainText(architecture: Architecture, isCross: boolean, tools: Toolchain): string {
   const lines = [
     `set(CMAKE_C_COMPILER ${bracket(tools.cc)})`,
-    ...(tools.cxx === undefined ? [] : [`set(CMAKE_CXX_COMPILER ${bracket(tools.cxx)})`]),
+    `set(CMAKE_CXX_COMPILER ${bracket(tools.cxx)})`,
   ];
   if (isCross) {
     lines.unshift('set(CMAKE_SYSTEM_NAME Linux)', `set(CMAKE_SYSTEM_PROCESSOR ${architecture})`);

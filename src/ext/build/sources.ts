@@ -52,8 +52,8 @@ const foldersLeft = new Set(['.git', '.hg', '.svn', 'CMakeFiles']);
  * Makefile nor a CMakeLists.txt or a link leads outside, and `too_large`.
  */
 export async function readSources(folder: string): Promise<Sources> {
+  const kind = await findKind(folder);
   const files = await listFiles(folder);
-  const kind = await findKind(folder, files);
   const digest = createHash('sha256');
   for (const file of files) {
     const mode = file.link !== undefined ? 'link' : file.isExecutable ? '755' : '644';
@@ -133,11 +133,12 @@ async function describeFile(root: string, path: string): Promise<SourceFile> {
   return { ...file, link };
 }
 
-async function findKind(folder: string, files: readonly SourceFile[]): Promise<Sources['kind']> {
-  const names = new Set(files.map(({ path }) => path));
-  for (const name of ['GNUmakefile', 'makefile', 'Makefile']) {
-    if (!names.has(name)) continue;
-    const text = await readFile(join(folder, name), 'utf8');
+async function findKind(folder: string): Promise<Sources['kind']> {
+  const names = new Set((await readFolder(folder, '')).map(({ name }) => name));
+  // In the order in which make looks for them, and it takes the first.
+  const makefile = ['GNUmakefile', 'makefile', 'Makefile'].find((name) => names.has(name));
+  if (makefile !== undefined) {
+    const text = await readFile(join(folder, makefile), 'utf8');
     if (/\bPGXS\b|--pgxs/.test(text)) return 'pgxs';
   }
   if (names.has('CMakeLists.txt')) return 'cmake';
