@@ -174,6 +174,10 @@ test('symbols that nobody offers are refused by their names', () => {
   expect(finding).toMatchObject({ level: 'refuse', rule: 'missing-symbol' });
   expect(finding?.message).toContain('uses errstart_cold, which neither PostgreSQL 17.6');
   expect(rules(check(bundle(), { exportedSymbols: [] }))).toEqual(['warn symbols-unknown']);
+  // A library that forgot -lm finds what postgres has loaded.
+  const bytes = fixture('x86_64-17');
+  bytes.write('nexttowardf\0', bytes.indexOf('errstart_cold\0'), 'latin1');
+  expect(check(bundle({ 'lib/sample.so': bytes }))).toEqual([]);
 });
 
 test('libraries that are not there, or that the loader would not find, are refused', () => {
