@@ -9,11 +9,20 @@ import { openServer } from './server.ts';
 import type { Sql } from './sql.ts';
 
 export { migrate, migrationStatus, type Migrated, type MigrationStatus } from './migrate.ts';
+export {
+  fetchDebianPackages,
+  type DebianArchitecture,
+  type DebianPackages,
+  type DebianRequest,
+} from './debian-packages.ts';
+export { suiteOfMajor, type PostgresPackage } from './postgres-packages.ts';
 export { cacheFolder, listInstalls, type PostgresInstall } from './postgres-cache.ts';
 export { installPostgres, type InstallOptions, type InstallProgress } from './postgres-install.ts';
 export { listRunning, type RunningPostgres } from './postgres-process.ts';
 export { startPostgres, type LocalPostgres, type StartOptions } from './postgres-run.ts';
 export { findPostgres, stopPostgres, type StopMode } from './postgres-stop.ts';
+export { fetchDebianSource, type DebianSourceFiles } from './debian-source.ts';
+export { withFileLock, type FileLockOptions } from './file-lock.ts';
 export { lockHome, type HomeLock } from './home-lock.ts';
 export { makeHome } from './home-folder.ts';
 export { json, sql, type Sql } from './sql.ts';

@@ -77,6 +77,7 @@ export interface LiveFile {
   readonly kind: 'absent' | 'file' | 'link' | 'other';
   /** Of the content that a reader gets; absent where there is none, as behind a dangling link. */
   readonly sha256?: string;
+  readonly sizeBytes?: number;
   /** Where a link points, as it is written. */
   readonly link?: string;
   /** Permission bits and owner, to put back a file as it was: `644 0 0`. */

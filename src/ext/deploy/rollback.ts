@@ -1,0 +1,229 @@
+/** The way back: the catalogue first, while the scripts that lead back are there, then the files. */
+import { AppError } from '../../base/base.ts';
+import type { CatalogueStep, JournalLine, Plan, StepName } from '../deployment-types.ts';
+import {
+  append,
+  endJournal,
+  keptIn,
+  listDeployments,
+  readActive,
+  stateOf,
+  type Deployment,
+} from '../release/journal.ts';
+import { lookAt } from '../release/live.ts';
+import { apply, clearLeftovers } from '../release/operations.ts';
+import { readMetadata } from '../release/store.ts';
+import { undoCatalogue, type Undone } from '../server/catalogue.ts';
+import type { ExtFinding } from '../types.ts';
+import { waysOf } from './sides.ts';
+import { catalogueLimits, lockName, sidesOf, type Target } from './target.ts';
+
+export interface RollbackOptions {
+  /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
+  readonly bundle?: string;
+  /** Says what would be done, and does nothing. */
+  readonly dryRun?: boolean;
+  /** Rolls the files back although the catalogue can't be: what it holds may not run on them. */
+  readonly filesOnly?: boolean;
+  readonly restart?: () => Promise<void>;
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
+  readonly actor: string;
+  readonly onStep?: (step: StepName | 'rollback', event: JournalLine['event']) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface RolledBack {
+  readonly plan: Plan;
+  /** What is live now; absent when no release of the bundle is. */
+  readonly release?: string;
+  readonly catalogue: readonly CatalogueStep[];
+  readonly needsRestart: readonly string[];
+  readonly findings: readonly ExtFinding[];
+  readonly dryRun: boolean;
+}
+
+/**
+ * Takes the unfinished deployment back, or else the last one of the bundle. Throws `not_found` when there
+ * is none, `ext_refused` when its catalogue has no way back, `ext_failed`, `ext_busy`.
+ */
+export async function rollBack(target: Target, options: RollbackOptions): Promise<RolledBack> {
+  const { host, layout, server } = target;
+  const lock = await server.lock(lockName(target));
+  try {
+    const found = (await readActive(host, layout)) ?? (await lastOf(target, options.bundle));
+    const { plan } = found;
+    const oneWay = begun(found, 'catalogue') ? plan.oneWay : [];
+    if (oneWay.length > 0 && options.filesOnly !== true && options.dryRun !== true) {
+      const [first] = oneWay;
+      throw new AppError(
+        'ext_refused',
+        `${first?.extension} in ${first?.database} has no script from ${first?.to} back to ${first?.from}`,
+        {
+          details: { oneWay },
+          remedy: 'Restore the database from a backup, or roll the files back alone: --files-only.',
+        },
+      );
+    }
+    const adopted = keptIn(found.lines);
+    const result = {
+      plan,
+      ...(plan.from === undefined ? {} : { release: plan.from }),
+      catalogue: begun(found, 'catalogue') ? plan.catalogue : [],
+      needsRestart: plan.needsRestart,
+      findings: adopted === undefined ? [] : adoptedNote(adopted),
+      dryRun: options.dryRun === true,
+    };
+    if (options.dryRun !== true) await takeBack(target, plan, options);
+    return result;
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Does all of it, from wherever the deployment came to; may be repeated. */
+export async function takeBack(
+  target: Target,
+  plan: Plan,
+  options: Pick<
+    RollbackOptions,
+    'restart' | 'onStep' | 'actor' | 'filesOnly' | 'lockTimeoutMs' | 'statementTimeoutMs'
+  >,
+): Promise<void> {
+  const { host, layout, clock, server } = target;
+  const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
+    const line = {
+      step: 'rollback',
+      event,
+      ...(details === undefined ? {} : { details }),
+    } as const;
+    await append(host, layout, clock, plan.id, line);
+    options.onStep?.('rollback', event);
+  };
+  const deployment = (await listDeployments(host, layout)).find((each) => each.plan.id === plan.id);
+  if (deployment === undefined) {
+    throw new AppError('ext_failed', `the journal ${plan.id} is gone`, {
+      remedy: `See ${layout.journals}; without it nothing is changed.`,
+    });
+  }
+  await say('begins');
+  try {
+    if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
+      const { left } = await undoCatalogue(server, plan.catalogue, catalogueLimits(options));
+      const [first] = left;
+      if (first !== undefined) throw notUndone(first, left);
+    }
+    if (await filesBack(target, deployment)) await restartBack(plan, options);
+    if (begun(deployment, 'end'))
+      await server.record(plan, { state: 'rolled_back', actor: options.actor });
+    await say('ends');
+    if (deployment.isActive) await endJournal(host, layout);
+  } catch (error) {
+    await say('fails', { message: (error as Error).message });
+    throw error;
+  }
+}
+
+/** The new files stay under a catalogue that needs them. */
+function notUndone({ step, why }: Undone['left'][number], left: Undone['left']): AppError {
+  const { database, extension } = step;
+  return new AppError(
+    'ext_failed',
+    `${extension} in ${database} can not go back: ${why}; its files stay as they are`,
+    {
+      details: { left },
+      remedy:
+        'Take away what depends on it, or restore the database; then roll back again. ' +
+        'Files alone go back with --files-only.',
+    },
+  );
+}
+
+/** Whether any file of the server had been touched. */
+async function filesBack(target: Target, deployment: Deployment): Promise<boolean> {
+  const { host, layout } = target;
+  const { plan, lines } = deployment;
+  const kept = keptIn(lines);
+  const isTouched = kept !== undefined || (plan.adopted.length === 0 && begun(deployment, 'link'));
+  if (!isTouched) return false;
+  const metadata = await readMetadata(host, layout, plan.release);
+  const from = plan.from === undefined ? undefined : await readMetadata(host, layout, plan.from);
+  const paths = sidesOf(target, plan, metadata, from);
+  await apply(host, plan.id, waysOf(layout, plan, paths, kept).back);
+  await clearLeftovers(host, plan.id, [
+    layout.paths.libraryFolder,
+    layout.paths.extensionFolder,
+    layout.current,
+  ]);
+  await assertBack(target, plan, from?.files ?? [], paths);
+  return begun(deployment, 'restart');
+}
+
+/** A rollback that did not bring back the bytes of before is not one. */
+async function assertBack(
+  { host, layout }: Target,
+  plan: Plan,
+  files: readonly { readonly path: string; readonly sha256: string }[],
+  paths: { readonly before: readonly string[]; readonly after: readonly string[] },
+): Promise<void> {
+  const wanted =
+    plan.adopted.length > 0
+      ? new Map(plan.adopted.map(({ path, sha256 }) => [path, sha256]))
+      : new Map(files.map(({ path, sha256 }) => [path, sha256]));
+  const names = [...new Set([...paths.before, ...paths.after])];
+  const wrong = (await lookAt(host, layout, names)).filter(({ path, kind, sha256 }) =>
+    wanted.has(path) ? sha256 !== wanted.get(path) : kind !== 'absent',
+  );
+  if (wrong.length === 0) return;
+  throw new AppError('ext_failed', `${wrong[0]?.target} is not what it was before`, {
+    details: { files: wrong.map(({ target }) => target) },
+    remedy: 'Something else writes to these folders: see who, then roll back again.',
+  });
+}
+
+async function restartBack(
+  plan: Plan,
+  { restart }: Pick<RollbackOptions, 'restart'>,
+): Promise<void> {
+  if (plan.needsRestart.length === 0 || restart === undefined) return;
+  await restart();
+}
+
+/** The last deployment of a bundle that is live. */
+async function lastOf(target: Target, bundle: string | undefined): Promise<Deployment> {
+  const deployed = (await listDeployments(target.host, target.layout)).filter(
+    (deployment) => stateOf(deployment) === 'deployed',
+  );
+  const bundles = new Set(deployed.map(({ plan }) => plan.bundle.name));
+  if (bundle === undefined && bundles.size > 1) {
+    throw new AppError(
+      'invalid_input',
+      `several bundles are deployed: ${[...bundles].join(', ')}`,
+      {
+        remedy: 'Name the one that is to be rolled back.',
+      },
+    );
+  }
+  const found = deployed.find(({ plan }) => bundle === undefined || plan.bundle.name === bundle);
+  if (found !== undefined) return found;
+  throw new AppError(
+    'not_found',
+    bundle === undefined ? 'nothing is deployed here' : `no deployment of ${bundle} is live`,
+    { remedy: 'centuria ext status shows what there is.' },
+  );
+}
+
+/** Whether a step was begun, and so may have done something. */
+function begun({ lines }: Deployment, name: StepName): boolean {
+  return lines.some(({ step, event }) => step === name && event === 'begins');
+}
+
+function adoptedNote(release: string): ExtFinding[] {
+  return [
+    {
+      level: 'note',
+      rule: 'adopted',
+      message: `the files from before the first deployment come back from ${release}`,
+    },
+  ];
+}

@@ -1,0 +1,135 @@
+/** A machine with its server, opened for one command. */
+import type { Clock, Log } from '../../base/base.ts';
+import type { Plan, TargetOptions } from '../deployment-types.ts';
+import type { Host } from '../host/host.ts';
+import { updatePath } from '../check/update-path.ts';
+import { openHost } from '../host/open-host.ts';
+import { readServerFacts } from '../package/facts.ts';
+import { layoutOf, libraryPaths, livePaths, type Layout } from '../release/layout.ts';
+import { planCatalogue } from '../server/plan-catalogue.ts';
+import { openServer, type TargetServer } from '../server/server.ts';
+import type { Bundle, ServerFacts } from '../types.ts';
+import { composePlan, seeFiles, type PlanOptions } from './plan.ts';
+
+export interface Target {
+  readonly host: Host;
+  readonly server: TargetServer;
+  readonly facts: ServerFacts;
+  readonly layout: Layout;
+  readonly clock: Clock;
+  readonly log: Log;
+  close(): Promise<void>;
+}
+
+/** Opens both; throws `target_unreachable`, `denied`. */
+export async function openTarget(
+  options: TargetOptions,
+  at: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly cacheFolder?: string;
+    readonly sshOptions?: readonly string[];
+    readonly signal?: AbortSignal;
+  },
+): Promise<Target> {
+  const { clock, log, signal } = at;
+  const host = await openHost(options.host, at);
+  try {
+    const server = await openServer(host, options.address, {
+      clock,
+      log,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    try {
+      const paths = await server.paths();
+      const facts = await readServerFacts(
+        host,
+        options.pgConfig === undefined ? { paths } : { paths, pgConfig: options.pgConfig },
+        at,
+      );
+      return {
+        host,
+        server,
+        facts,
+        layout: layoutOf(options.stagingFolder, facts.major, facts.paths),
+        clock,
+        log,
+        async close() {
+          await server.close();
+          await host.close();
+        },
+      };
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}
+
+/** One deployment at a time for all that share a staging folder. */
+export function lockName({ layout }: Target): string {
+  return `deploy ${layout.folder}`;
+}
+
+/** For how long SQL that changes a catalogue may wait and run. */
+export function catalogueLimits(options: {
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
+}): { lockTimeoutMs: number; statementTimeoutMs: number } {
+  const { lockTimeoutMs = 5_000, statementTimeoutMs = 600_000 } = options;
+  return { lockTimeoutMs, statementTimeoutMs };
+}
+
+export interface CatalogueOptions {
+  /** Databases to update; all that have the extension unless given. */
+  readonly databases?: readonly string[];
+  /** Extensions to create where a database lacks them. */
+  readonly create: readonly string[];
+}
+
+/** Looks at everything and writes nothing. */
+export async function planDeployment(
+  target: Target,
+  bundle: Bundle,
+  options: PlanOptions & CatalogueOptions,
+): Promise<Plan> {
+  const { host, server, facts, layout, clock } = target;
+  const { metadata } = bundle;
+  const [state, files] = await Promise.all([server.state(), seeFiles(host, layout, bundle)]);
+  const names = metadata.files.map(({ path }) => path.replace(/^.*\//, ''));
+  const catalogue = planCatalogue(state, {
+    extensions: metadata.extensions,
+    updatePath: (name, from, to) => updatePath(name, names, from, to),
+    ...(options.databases === undefined ? {} : { databases: options.databases }),
+    create: options.create,
+  });
+  const catalogueFunctions = await server.catalogueFunctions(
+    metadata.extensions.map(({ name }) => name),
+  );
+  const stale = await server.stale(libraryPaths(layout, files.from?.metadata ?? metadata));
+  return composePlan(
+    bundle,
+    { facts, state, ...files, catalogue, catalogueFunctions, stale },
+    { host, layout, clock },
+    options,
+  );
+}
+
+/** Names of a plan's both sides that the server sees. */
+export function sidesOf(
+  { layout }: Target,
+  plan: Plan,
+  after: Bundle['metadata'],
+  from: Bundle['metadata'] | undefined,
+): { before: string[]; after: string[] } {
+  const before =
+    plan.adopted.length > 0
+      ? plan.adopted.map(({ path }) => path)
+      : from === undefined
+        ? []
+        : livePaths(layout, from);
+  return { before, after: livePaths(layout, after) };
+}
