@@ -98,9 +98,9 @@ test('whatever is done to a library, it is read or refused as bad input', () => 
         expect(failure?.code ?? 'invalid_input').toBe('invalid_input');
       }
     }),
-    { numRuns: 1_500 },
+    { numRuns: 600 },
   );
-  expect(refused).toBeGreaterThan(500);
+  expect(refused).toBeGreaterThan(200);
 });
 
 test('code that does something else gives no magic, but says so', () => {
