@@ -16,7 +16,7 @@ import { readMetadata } from '../release/store.ts';
 import { undoCatalogue } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
 import { waysOf } from './sides.ts';
-import { lockName, sidesOf, type Target } from './target.ts';
+import { limitsOf, lockName, sidesOf, type Target } from './target.ts';
 
 export interface RollbackOptions {
   /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
@@ -26,6 +26,8 @@ export interface RollbackOptions {
   /** Rolls the files back although the catalogue can't be: what it holds may not run on them. */
   readonly filesOnly?: boolean;
   readonly restart?: () => Promise<void>;
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
   readonly actor: string;
   readonly onStep?: (step: StepName | 'rollback', event: JournalLine['event']) => void;
   readonly signal?: AbortSignal;
@@ -83,7 +85,10 @@ export async function rollBack(target: Target, options: RollbackOptions): Promis
 export async function takeBack(
   target: Target,
   plan: Plan,
-  options: Pick<RollbackOptions, 'restart' | 'onStep' | 'actor' | 'filesOnly'>,
+  options: Pick<
+    RollbackOptions,
+    'restart' | 'onStep' | 'actor' | 'filesOnly' | 'lockTimeoutMs' | 'statementTimeoutMs'
+  >,
 ): Promise<void> {
   const { host, layout, clock, server } = target;
   const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
@@ -104,11 +109,16 @@ export async function takeBack(
   await say('begins');
   try {
     if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
-      await undoCatalogue(server, plan.catalogue);
+      // Fails before any file goes back: a catalogue that needs the new ones keeps them.
+      await undoCatalogue(server, plan.catalogue, limitsOf(options));
     }
     if (await filesBack(target, deployment)) await restartBack(plan, options);
     if (begun(deployment, 'end'))
-      await server.record(plan, { state: 'rolled_back', actor: options.actor });
+      await server.record(plan, {
+        state: 'rolled_back',
+        actor: options.actor,
+        steps: deployment.lines,
+      });
     await say('ends');
     if (deployment.isActive) await endJournal(host, layout);
   } catch (error) {
