@@ -2,7 +2,6 @@
 import { toAppError } from '../../base/base.ts';
 import { compareDotted, readElf } from '../elf/elf.ts';
 import { readMagic } from '../elf/magic.ts';
-import { isServersMath } from './math-symbols.ts';
 import type { Bundle, ElfFacts, ExtFinding, Magic, ServerFacts } from '../types.ts';
 
 export interface LibraryCheck {
@@ -202,7 +201,6 @@ function checkSymbols(
     (name) =>
       !exported.has(name) &&
       !elf.versioned.has(name) &&
-      !isServersMath(name, facts) &&
       !others.some((other) => other.defined.has(name)),
   );
   if (missing.length === 0) return [];
