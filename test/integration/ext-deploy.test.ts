@@ -37,11 +37,7 @@ describe.skipIf(reason !== undefined)('a server', () => {
 
   test('takes a first release, an update with its catalogue, and both back, bit by bit', async () => {
     const none = on.files();
-    await deploy(on.target, on.bundle('1.0'), {
-      ...plainly,
-      create: ['centuria_counter'],
-      databases: ['postgres'],
-    });
+    await deploy(on.target, on.bundle('1.0'), creating);
     expect(await on.sql(whichRuns)).toEqual([{ sql: '1.0', library: '1.0' }]);
     await on.sql(`insert into counters values ('kept', 7)`);
     const first = on.files();
@@ -88,11 +84,7 @@ describe.skipIf(reason !== undefined)('a server', () => {
   });
 
   test('is as before when an update script fails, whatever had been switched', async () => {
-    await deploy(on.target, on.bundle('1.1'), {
-      ...plainly,
-      create: ['centuria_counter'],
-      databases: ['postgres'],
-    });
+    await deploy(on.target, on.bundle('1.1'), creating);
     const before = on.files();
     const failing = deploy(on.target, on.bundle('1.3'), { ...plainly, acceptOneWay: true });
     await expect(failing).rejects.toMatchObject({
@@ -132,11 +124,7 @@ describe.skipIf(reason !== undefined)('a server', () => {
   test('says whom a lock waits for, and takes all back', async () => {
     await on.sql('create extension centuria_counter');
     await on.undoAll();
-    await deploy(on.target, on.bundle('1.0'), {
-      ...plainly,
-      create: ['centuria_counter'],
-      databases: ['postgres'],
-    });
+    await deploy(on.target, on.bundle('1.0'), creating);
     const before = on.files();
     const blocker = new Client({ connectionString: on.server.url });
     await blocker.connect();
@@ -172,32 +160,6 @@ describe.skipIf(reason !== undefined)('a server', () => {
     await rm(control);
     await on.target.host.check('ln -s "$1" "$2"', { args: [link, control] });
     expect((await statusOf(on.target)).bundles[0]?.drift).toEqual([]);
-  });
-
-  test.each(killPoints)('is resumed, or taken back, after kill -9 at “%s”', async (killAt) => {
-    const before = on.files();
-    const old = await on.sql(whichRuns);
-    expect(await killed(killAt)).toBe('SIGKILL');
-    // Whatever came of it, a backend that begins now gets one release.
-    const [seen] = (await on.sql('select counter_library() as library')) as { library: string }[];
-    expect(['1.0', '1.1']).toContain(seen?.library);
-    if (killAt === 'end ends') {
-      await rollBack(on.target, { actor: 'test' });
-    } else {
-      await expect(deploy(on.target, on.bundle('1.2'), plainly)).rejects.toMatchObject({
-        code: 'ext_busy',
-      });
-      if (killAt.endsWith('begins')) {
-        const bundle = killAt === 'stage begins' ? on.bundle('1.1') : undefined;
-        const resumed = await deploy(on.target, bundle, plainly);
-        expect(resumed).toMatchObject({ state: 'deployed', wasResumed: true });
-        expect(await on.sql(whichRuns)).toEqual([{ sql: '1.1', library: '1.1' }]);
-      }
-      await rollBack(on.target, { actor: 'test' });
-    }
-    expect(on.files()).toBe(before);
-    expect(await on.sql(whichRuns)).toEqual(old);
-    expect((await statusOf(on.target)).findings).toEqual([]);
   });
 
   test.each(['switch begins', 'catalogue ends'])(
@@ -266,24 +228,4 @@ describe.skipIf(reason !== undefined)('a server', () => {
     expect(on.files()).toBe(before);
     expect(await on.sql(whichRuns)).toEqual([{ sql: '1.0', library: '1.0' }]);
   });
-
-  async function killed(killAt: string): Promise<string | number | null> {
-    const file = join(folder, 'deployer.json');
-    const given = {
-      address: server.address,
-      stagingFolder: join(folder, 'staging'),
-      bundle: built['1.1']?.file,
-      killAt,
-    };
-    writeFileSync(file, JSON.stringify(given), { mode: 0o600 });
-    const program = join(import.meta.dirname, '../support/ext-deployer.ts');
-    const child = spawn(process.execPath, [program, file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    let words = '';
-    child.stderr.on('data', (bytes: Buffer) => (words += bytes.toString()));
-    const ended = await new Promise<string | number | null>((done) => {
-      child.once('close', (code, signal) => done(signal ?? code));
-    });
-    if (ended !== 'SIGKILL') throw new Error(`the deployer ended with ${String(ended)}: ${words}`);
-    return ended;
-  }
 });
