@@ -28,6 +28,7 @@ export async function beginJournal(
   const { exit } = await host.run(
     `set -eu
 umask 022
+mkdir -p "$1"
 cd "$1"
 mkdir -p journal current releases
 cat > "journal/$2.jsonl"
