@@ -5,14 +5,7 @@
  */
 import { AppError, toAppError } from '../../base/base.ts';
 import type { DeploymentState, JournalLine, Plan, StepName } from '../deployment-types.ts';
-import {
-  append,
-  beginJournal,
-  busy,
-  endJournal,
-  keptIn,
-  readActive,
-} from '../release/journal.ts';
+import { append, beginJournal, busy, endJournal, keptIn, readActive } from '../release/journal.ts';
 import type { Deployment } from '../release/journal.ts';
 import { apply } from '../release/operations.ts';
 import { keepLive, metadataOfLive, readMetadata, readSmoke, stage } from '../release/store.ts';
@@ -84,7 +77,8 @@ export async function deploy(
       });
     }
     if (left !== undefined) {
-      const isOther = bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
+      const isOther =
+        bundle !== undefined && !left.plan.release.endsWith(bundle.digest.slice(0, 12));
       if (isOther) throw busy(left.plan);
       assertResumable(left, bundle);
       return await carryOut({ ...begun, plan: left.plan, bundle, before: left.lines });
@@ -112,13 +106,13 @@ export function assertAllowed(findings: readonly ExtFinding[]): void {
 }
 
 function assertResumable({ plan, lines }: Deployment, bundle: Bundle | undefined): void {
-  if (lines.some(({ step }) => step === 'rollback')) {
+  if (lines.some((line) => line.step === 'rollback')) {
     throw new AppError('ext_busy', `the deployment of ${plan.release} was being taken back`, {
       details: { deployment: plan.id },
       remedy: 'Finish that first: centuria ext rollback.',
     });
   }
-  const isStaged = lines.some(({ step, event }) => step === 'stage' && event === 'ends');
+  const isStaged = hasEnded(lines, 'stage');
   if (isStaged || bundle !== undefined) return;
   throw new AppError('invalid_input', `${plan.release} was not brought to the target yet`, {
     remedy: 'Name its bundle again, or take it back: centuria ext rollback.',
@@ -154,11 +148,15 @@ async function carryOut(way: Way): Promise<Deployed> {
   }
 }
 
+function hasEnded(lines: readonly JournalLine[], name: StepName): boolean {
+  return lines.some((line) => line.step === name && line.event === 'ends');
+}
+
 /** Does a step unless the journal says that it is done. */
 async function step(way: Way, name: StepName, work: () => Promise<void>): Promise<void> {
   const { target, plan, options, before } = way;
   const { host, layout, clock } = target;
-  if (before.some(({ step: done, event }) => done === name && event === 'ends')) return;
+  if (hasEnded(before, name)) return;
   options.signal?.throwIfAborted();
   // Whoever lost the lock may no longer be the only one.
   way.lock.lost.throwIfAborted();
@@ -273,7 +271,7 @@ async function finish(way: Way): Promise<void> {
   await append(host, layout, clock, plan.id, { step: 'end', event: 'begins' });
   options.onStep?.('end', 'begins');
   await server.record(plan, { state: 'deployed', actor: options.actor });
-  if (!before.some(({ step: name, event }) => name === 'end' && event === 'ends')) {
+  if (!hasEnded(before, 'end')) {
     await append(host, layout, clock, plan.id, { step: 'end', event: 'ends' });
   }
   await endJournal(host, layout);
@@ -307,7 +305,8 @@ async function failed(way: Way, error: AppError): Promise<AppError> {
   if (error.code === 'target_unreachable') {
     return new AppError(error.code, `${error.message}; the deployment is unfinished`, {
       details: { ...details, state: 'unfinished' },
-      remedy: 'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
+      remedy:
+        'When the target is back: `centuria ext deploy --resume`, or `centuria ext rollback`.',
       cause: error,
     });
   }

@@ -150,7 +150,8 @@ function nestedFiles(layout: Layout, { files }: Metadata): ExtFinding[] {
       rule: 'nested-file',
       file: path,
       message: `${path} lies in a folder below the server's own, which cannot be switched with the rest`,
-      remedy: "Build it without a `directory` in the control file, so that it lies beside the others'.",
+      remedy:
+        "Build it without a `directory` in the control file, so that it lies beside the others'.",
     }));
 }
 
@@ -184,22 +185,20 @@ function strangerFindings(
         : {
             remedy:
               '--adopt keeps what is there as a release that a rollback gives back. A file of a package ' +
-              "manager is better removed with its package, which would write over the link at its next upgrade.",
+              'manager is better removed with its package, which would write over the link at its next upgrade.',
           }),
     };
   });
 }
 
 function roomFindings({ freeBytes, refused }: Room, { metadata }: Bundle): ExtFinding[] {
-  const findings = refused.map(
-    ({ folder, why }): ExtFinding => ({
-      level: 'refuse',
-      rule: 'not-writable',
-      file: folder,
-      message: `${folder} can not be written to: ${why}`,
-      remedy: 'Deploy as its owner (root, as a rule), or choose another folder with --staging-dir.',
-    }),
-  );
+  const findings = refused.map(({ folder, why }): ExtFinding => ({
+    level: 'refuse',
+    rule: 'not-writable',
+    file: folder,
+    message: `${folder} can not be written to: ${why}`,
+    remedy: 'Deploy as its owner (root, as a rule), or choose another folder with --staging-dir.',
+  }));
   const size = metadata.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   // The release, what is adopted, the rehearsal's data folder of some 40 MB.
   const needed = 2 * size + 60_000_000;

@@ -87,7 +87,11 @@ export async function takeBack(
 ): Promise<void> {
   const { host, layout, clock, server } = target;
   const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
-    const line = { step: 'rollback', event, ...(details === undefined ? {} : { details }) } as const;
+    const line = {
+      step: 'rollback',
+      event,
+      ...(details === undefined ? {} : { details }),
+    } as const;
     await append(host, layout, clock, plan.id, line);
     options.onStep?.('rollback', event);
   };
@@ -103,7 +107,8 @@ export async function takeBack(
       await undoCatalogue(server, plan.catalogue);
     }
     if (await filesBack(target, deployment)) await restartBack(plan, options);
-    if (begun(deployment, 'end')) await server.record(plan, { state: 'rolled_back', actor: options.actor });
+    if (begun(deployment, 'end'))
+      await server.record(plan, { state: 'rolled_back', actor: options.actor });
     await say('ends');
     if (deployment.isActive) await endJournal(host, layout);
   } catch (error) {
@@ -144,9 +149,8 @@ async function assertBack(
       ? new Map(plan.adopted.map(({ path, sha256 }) => [path, sha256]))
       : new Map(files.map(({ path, sha256 }) => [path, sha256]));
   const names = [...new Set([...paths.before, ...paths.after])];
-  const wrong = (await lookAt(host, layout, names)).filter(
-    ({ path, kind, sha256 }) =>
-      (wanted.has(path) ? sha256 !== wanted.get(path) : kind !== 'absent'),
+  const wrong = (await lookAt(host, layout, names)).filter(({ path, kind, sha256 }) =>
+    wanted.has(path) ? sha256 !== wanted.get(path) : kind !== 'absent',
   );
   if (wrong.length === 0) return;
   throw new AppError('ext_failed', `${wrong[0]?.target} is not what it was before`, {
@@ -170,9 +174,13 @@ async function lastOf(target: Target, bundle: string | undefined): Promise<Deplo
   );
   const bundles = new Set(deployed.map(({ plan }) => plan.bundle.name));
   if (bundle === undefined && bundles.size > 1) {
-    throw new AppError('invalid_input', `several bundles are deployed: ${[...bundles].join(', ')}`, {
-      remedy: 'Name the one that is to be rolled back.',
-    });
+    throw new AppError(
+      'invalid_input',
+      `several bundles are deployed: ${[...bundles].join(', ')}`,
+      {
+        remedy: 'Name the one that is to be rolled back.',
+      },
+    );
   }
   const found = deployed.find(({ plan }) => bundle === undefined || plan.bundle.name === bundle);
   if (found !== undefined) return found;

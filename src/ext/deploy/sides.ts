@@ -17,14 +17,13 @@ export interface Ways {
 /** `adopted` is the release that the files of before were kept as. */
 export function waysOf(
   layout: Layout,
-  plan: Plan,
+  plan: Pick<Plan, 'bundle' | 'release' | 'from' | 'adopted'>,
   paths: { readonly before: readonly string[]; readonly after: readonly string[] },
   adopted: string | undefined,
 ): Ways {
   const { name } = plan.bundle;
   const release = adopted ?? plan.from;
-  const before: Side =
-    release === undefined ? { paths: [] } : { release, paths: paths.before };
+  const before: Side = release === undefined ? { paths: [] } : { release, paths: paths.before };
   const after: Side = { release: plan.release, paths: paths.after };
   const there = moves(layout, name, before, after);
   const back = moves(layout, name, after, before);

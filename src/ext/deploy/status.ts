@@ -60,14 +60,13 @@ export async function statusOf(target: Target): Promise<ExtStatus> {
       ...findings,
       ...deployments
         .filter(({ state: each }) => each === 'unfinished' || each === 'rollback_failed')
-        .map(
-          ({ id, release }): ExtFinding => ({
-            level: 'warn',
-            rule: 'unfinished',
-            message: `the deployment ${id} of ${release} is unfinished`,
-            remedy: 'centuria ext deploy --resume goes on with it, centuria ext rollback takes it back.',
-          }),
-        ),
+        .map(({ id, release }): ExtFinding => ({
+          level: 'warn',
+          rule: 'unfinished',
+          message: `the deployment ${id} of ${release} is unfinished`,
+          remedy:
+            'centuria ext deploy --resume goes on with it, centuria ext rollback takes it back.',
+        })),
     ],
   };
 }

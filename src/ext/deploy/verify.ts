@@ -27,24 +27,20 @@ export async function verifyLive(
   const live = await lookAt(host, layout, livePaths(layout, metadata));
   const wanted = new Map(metadata.files.map(({ path, sha256 }) => [path, sha256]));
   return [
-    ...changed.map(
-      (line): ExtFinding => ({
-        level: 'refuse',
-        rule: 'release-changed',
-        message: `${plan.release}: ${line}`,
-        remedy: `See who writes below ${layout.releases}.`,
-      }),
-    ),
+    ...changed.map((line): ExtFinding => ({
+      level: 'refuse',
+      rule: 'release-changed',
+      message: `${plan.release}: ${line}`,
+      remedy: `See who writes below ${layout.releases}.`,
+    })),
     ...live
       .filter(({ path, sha256 }) => sha256 !== wanted.get(path))
-      .map(
-        ({ path, target: file, kind }): ExtFinding => ({
-          level: 'refuse',
-          rule: 'not-live',
-          file: path,
-          message: `${file} ${kind === 'absent' ? 'is missing' : 'has another content'}`,
-        }),
-      ),
+      .map(({ path, target: file, kind }): ExtFinding => ({
+        level: 'refuse',
+        rule: 'not-live',
+        file: path,
+        message: `${file} ${kind === 'absent' ? 'is missing' : 'has another content'}`,
+      })),
     ...(await smokeFindings(target, plan, metadata)),
     ...(await staleFindings(target, metadata)),
   ];

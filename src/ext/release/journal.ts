@@ -31,8 +31,10 @@ umask 022
 cd "$1"
 mkdir -p journal current releases
 cat > "journal/$2.jsonl"
-sync
-if ln -s "journal/$2.jsonl" active 2>/dev/null; then exit 0; fi
+if ln -s "journal/$2.jsonl" active 2>/dev/null; then
+  sync "journal/$2.jsonl" journal . 2>/dev/null || sync
+  exit 0
+fi
 rm -f "journal/$2.jsonl"
 if [ -L active ]; then exit 75; fi
 exit 1`,
@@ -69,7 +71,9 @@ sync "$file" 2>/dev/null || sync`,
 
 /** Lets others deploy again. */
 export async function endJournal(host: Host, layout: Layout): Promise<void> {
-  await host.check('rm -f "$1"; sync', { args: [layout.active] });
+  await host.check('rm -f "$1"; sync "$2" 2>/dev/null || sync', {
+    args: [layout.active, layout.folder],
+  });
 }
 
 /** The deployment under way or left unfinished, if there is one. */
@@ -111,7 +115,7 @@ export function stateOf({ lines, isActive }: Deployment): DeploymentState {
 
 /** The release that the files of before were kept as, when it came to that. */
 export function keptIn(lines: readonly JournalLine[]): string | undefined {
-  const kept = lines.find(({ step: name, details }) => name === 'adopt' && details !== undefined);
+  const kept = lines.find(({ step, details }) => step === 'adopt' && details !== undefined);
   const release = kept?.details?.['kept'];
   return typeof release === 'string' ? release : undefined;
 }

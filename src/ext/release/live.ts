@@ -139,22 +139,19 @@ export function adoption(
   return {
     take: [
       { verb: 'link', target: `${layout.current}/${bundle}`, text: releaseText(release) },
-      ...adopted.map(
-        ({ path, target }): Operation => ({
-          verb: 'link',
-          target,
-          text: linkText(layout, bundle, path),
-        }),
-      ),
+      ...adopted.map(({ path, target }): Operation => ({
+        verb: 'link',
+        target,
+        text: linkText(layout, bundle, path),
+      })),
     ],
     giveBack: adopted
       // Links of ours say the same before and after.
       .filter(({ path, link }) => link !== linkText(layout, bundle, path))
-      .map(
-        ({ path, target, link, mode = '644 0 0' }): Operation =>
-          link === undefined
-            ? { verb: 'file', target, text: `${layout.releases}/${release}/${path}`, mode }
-            : { verb: 'link', target, text: link },
+      .map(({ path, target, link, mode = '644 0 0' }): Operation =>
+        link === undefined
+          ? { verb: 'file', target, text: `${layout.releases}/${release}/${path}`, mode }
+          : { verb: 'link', target, text: link },
       ),
   };
 }

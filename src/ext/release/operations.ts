@@ -17,12 +17,14 @@ export type Operation =
 
 /**
  * Written beside and renamed over: a server that opens the name meanwhile gets the old one or the new one.
+ * On the disk when it is done: the folders alone, since to flush a whole machine would hold up its server.
  * A library is never written in place, which would crash every backend that has it mapped.
  */
 const script = `set -eu
 tab=$(printf '\\t')
+id=$1
 while IFS=$tab read -r verb target text mode; do
-  beside=\${target%/*}/.centuria-$1
+  beside=\${target%/*}/.centuria-$id
   case $verb in
   link)
     if [ -L "$target" ] && [ "$(readlink "$target")" = "$text" ]; then continue; fi
@@ -47,7 +49,8 @@ while IFS=$tab read -r verb target text mode; do
     ;;
   esac
 done
-sync
+shift
+sync "$@" 2>/dev/null || sync
 `;
 
 /** Does them in their order. `id` tells files of this deployment that a crash leaves half made. */
@@ -67,8 +70,9 @@ export async function apply(
     }
     return `${fields.join('\t')}\n`;
   });
+  const folders = new Set(operations.map(({ target }) => target.replace(/\/[^/]*$/, '')));
   await host.check(script, {
-    args: [id],
+    args: [id, ...folders],
     input: lines.join(''),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -1,12 +1,13 @@
 /** The releases that lie on the target: complete or absent, and never changed. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { AppError, canonicalJson } from '../../base/base.ts';
+import { AppError } from '../../base/base.ts';
 import type { LiveFile } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
 import type { Bundle, FileEntry, Metadata } from '../types.ts';
 import { releaseName, type Layout } from './layout.ts';
 import { packArchive } from '../package/archive.ts';
+import { digestOf } from '../package/bundle.ts';
 
 /** A bundle of a few dozen megabytes over a slow line. */
 const uploadMs = 600_000;
@@ -109,10 +110,6 @@ export function metadataOfLive(
   };
 }
 
-export function digestOf(metadata: Metadata): string {
-  return createHash('sha256').update(canonicalJson(metadata)).digest('hex');
-}
-
 /** Throws `not_found` when there is no such release. */
 export async function readMetadata(host: Host, layout: Layout, release: string): Promise<Metadata> {
   const path = `${layout.releases}/${release}/metadata.json`;
@@ -202,9 +199,10 @@ async function settle(
 cd "$1/$2"
 sha256sum -c - >/dev/null
 chmod -R a-w,a+rX .
-sync
+sync . ./* ./*/* 2>/dev/null || sync
 cd ..
-mv -T "$2" "$3"`,
+mv -T "$2" "$3"
+sync . 2>/dev/null || sync`,
     { args: [layout.releases, incoming, release], input: sums, timeoutMs: uploadMs },
   );
 }
