@@ -8,7 +8,14 @@ import type { DeploymentState, JournalLine, Plan, StepName } from '../deployment
 import { append, beginJournal, busy, endJournal, keptIn, readActive } from '../release/journal.ts';
 import type { Deployment } from '../release/journal.ts';
 import { apply } from '../release/operations.ts';
-import { keepLive, metadataOfLive, readMetadata, readSmoke, stage } from '../release/store.ts';
+import {
+  keepLive,
+  metadataOfLive,
+  readMetadata,
+  readSmoke,
+  smokeByExtension,
+  stage,
+} from '../release/store.ts';
 import { applyCatalogue } from '../server/catalogue.ts';
 import type { ServerLock } from '../server/server.ts';
 import { rehearse } from '../shadow/rehearse.ts';
@@ -16,7 +23,14 @@ import type { Bundle, ExtFinding, Metadata } from '../types.ts';
 import type { PlanOptions } from './plan.ts';
 import { takeBack } from './rollback.ts';
 import { waysOf, type Ways } from './sides.ts';
-import { lockName, planDeployment, sidesOf, type CatalogueOptions, type Target } from './target.ts';
+import {
+  catalogueLimits,
+  lockName,
+  planDeployment,
+  sidesOf,
+  type CatalogueOptions,
+  type Target,
+} from './target.ts';
 import { verifyLive } from './verify.ts';
 
 /** A server that recovers after a crash takes longer than one that was stopped in order. */
@@ -27,6 +41,8 @@ export interface DeployOptions extends PlanOptions, CatalogueOptions {
   readonly rehearse?: boolean;
   /** For how long a catalogue update waits for others' locks; 5,000 by default. */
   readonly lockTimeoutMs?: number;
+  /** Of one update script; 600,000 by default. */
+  readonly statementTimeoutMs?: number;
   /** Run on the target when a preloaded library changes. */
   readonly restart?: () => Promise<void>;
   /** Who deploys, for the record. */
@@ -177,18 +193,19 @@ async function rehearseOnTarget(way: Way, metadata: Metadata): Promise<void> {
     });
     return;
   }
-  const { host, server, layout, facts } = target;
+  const { host, server, layout, facts, clock, log } = target;
   const state = await server.state();
-  const names = new Set(metadata.extensions.map(({ name }) => name));
   const rehearsal = await rehearse(host, {
-    facts,
-    release: `${layout.releases}/${plan.release}`,
-    metadata,
-    installed: state.installed.filter(({ name }) => names.has(name)),
+    paths: facts.paths,
+    major: facts.major,
+    files: `${layout.releases}/${plan.release}`,
+    removed: plan.removed,
+    extensions: metadata.extensions,
+    installed: state.installed,
     smoke: await readSmoke(host, layout, plan.release, metadata),
     preload: plan.needsRestart,
-    clock: target.clock,
-    log: target.log,
+    clock,
+    log,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   findings.push(...rehearsal.findings);
@@ -259,9 +276,8 @@ async function updateCatalogue(way: Way, metadata: Metadata): Promise<void> {
   const { target, plan, options } = way;
   const { server, host, layout } = target;
   await applyCatalogue(server, plan.catalogue, {
-    smoke: await readSmoke(host, layout, plan.release, metadata),
-    lockTimeoutMs: options.lockTimeoutMs ?? 5_000,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...catalogueLimits(options),
+    smoke: smokeByExtension(await readSmoke(host, layout, plan.release, metadata), metadata),
   });
 }
 

@@ -13,10 +13,10 @@ import {
 import { lookAt } from '../release/live.ts';
 import { apply, clearLeftovers } from '../release/operations.ts';
 import { readMetadata } from '../release/store.ts';
-import { undoCatalogue } from '../server/catalogue.ts';
+import { undoCatalogue, type Undone } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
 import { waysOf } from './sides.ts';
-import { lockName, sidesOf, type Target } from './target.ts';
+import { catalogueLimits, lockName, sidesOf, type Target } from './target.ts';
 
 export interface RollbackOptions {
   /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
@@ -26,6 +26,8 @@ export interface RollbackOptions {
   /** Rolls the files back although the catalogue can't be: what it holds may not run on them. */
   readonly filesOnly?: boolean;
   readonly restart?: () => Promise<void>;
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
   readonly actor: string;
   readonly onStep?: (step: StepName | 'rollback', event: JournalLine['event']) => void;
   readonly signal?: AbortSignal;
@@ -83,7 +85,10 @@ export async function rollBack(target: Target, options: RollbackOptions): Promis
 export async function takeBack(
   target: Target,
   plan: Plan,
-  options: Pick<RollbackOptions, 'restart' | 'onStep' | 'actor' | 'filesOnly'>,
+  options: Pick<
+    RollbackOptions,
+    'restart' | 'onStep' | 'actor' | 'filesOnly' | 'lockTimeoutMs' | 'statementTimeoutMs'
+  >,
 ): Promise<void> {
   const { host, layout, clock, server } = target;
   const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
@@ -104,7 +109,9 @@ export async function takeBack(
   await say('begins');
   try {
     if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
-      await undoCatalogue(server, plan.catalogue);
+      const { left } = await undoCatalogue(server, plan.catalogue, catalogueLimits(options));
+      const [first] = left;
+      if (first !== undefined) throw notUndone(first, left);
     }
     if (await filesBack(target, deployment)) await restartBack(plan, options);
     if (begun(deployment, 'end'))
@@ -115,6 +122,21 @@ export async function takeBack(
     await say('fails', { message: (error as Error).message });
     throw error;
   }
+}
+
+/** The new files stay under a catalogue that needs them. */
+function notUndone({ step, why }: Undone['left'][number], left: Undone['left']): AppError {
+  const { database, extension } = step;
+  return new AppError(
+    'ext_failed',
+    `${extension} in ${database} can not go back: ${why}; its files stay as they are`,
+    {
+      details: { left },
+      remedy:
+        'Take away what depends on it, or restore the database; then roll back again. ' +
+        'Files alone go back with --files-only.',
+    },
+  );
 }
 
 /** Whether any file of the server had been touched. */

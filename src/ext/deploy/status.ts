@@ -1,12 +1,11 @@
 /** What is live on a target, and what of it is no longer as it was deployed. */
 import type { BundleStatus, Drift, ExtStatus } from '../deployment-types.ts';
-import { linkText, livePaths } from '../release/layout.ts';
+import { libraryPaths, linkText, livePaths } from '../release/layout.ts';
 import { listDeployments, stateOf } from '../release/journal.ts';
 import { lookAt, namesOf } from '../release/live.ts';
 import { changedFiles, listReleases, readMetadata } from '../release/store.ts';
 import type { ExtFinding, Metadata } from '../types.ts';
 import type { Target } from './target.ts';
-import { libraryPaths } from './verify.ts';
 
 /** Reads only. */
 export async function statusOf(target: Target): Promise<ExtStatus> {

@@ -1,15 +1,15 @@
 /** A machine with its server, opened for one command. */
 import type { Clock, Log } from '../../base/base.ts';
-import type { CatalogueStep, Plan, TargetOptions } from '../deployment-types.ts';
+import type { Plan, TargetOptions } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
+import { updatePath } from '../check/update-path.ts';
 import { openHost } from '../host/open-host.ts';
 import { readServerFacts } from '../package/facts.ts';
-import { layoutOf, livePaths, type Layout } from '../release/layout.ts';
-import { planCatalogue } from '../server/catalogue.ts';
+import { layoutOf, libraryPaths, livePaths, type Layout } from '../release/layout.ts';
+import { planCatalogue } from '../server/plan-catalogue.ts';
 import { openServer, type TargetServer } from '../server/server.ts';
 import type { Bundle, ServerFacts } from '../types.ts';
 import { composePlan, seeFiles, type PlanOptions } from './plan.ts';
-import { libraryPaths } from './verify.ts';
 
 export interface Target {
   readonly host: Host;
@@ -74,6 +74,15 @@ export function lockName({ layout }: Target): string {
   return `deploy ${layout.folder}`;
 }
 
+/** For how long SQL that changes a catalogue may wait and run. */
+export function catalogueLimits(options: {
+  readonly lockTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
+}): { lockTimeoutMs: number; statementTimeoutMs: number } {
+  const { lockTimeoutMs = 5_000, statementTimeoutMs = 600_000 } = options;
+  return { lockTimeoutMs, statementTimeoutMs };
+}
+
 export interface CatalogueOptions {
   /** Databases to update; all that have the extension unless given. */
   readonly databases?: readonly string[];
@@ -90,14 +99,13 @@ export async function planDeployment(
   const { host, server, facts, layout, clock } = target;
   const { metadata } = bundle;
   const [state, files] = await Promise.all([server.state(), seeFiles(host, layout, bundle)]);
-  const catalogue: readonly CatalogueStep[] = state.isStandby
-    ? []
-    : await planCatalogue(server, {
-        extensions: metadata.extensions,
-        fileNames: metadata.files.map(({ path }) => path.replace(/^.*\//, '')),
-        ...(options.databases === undefined ? {} : { databases: options.databases }),
-        create: options.create,
-      });
+  const names = metadata.files.map(({ path }) => path.replace(/^.*\//, ''));
+  const catalogue = planCatalogue(state, {
+    extensions: metadata.extensions,
+    updatePath: (name, from, to) => updatePath(name, names, from, to),
+    ...(options.databases === undefined ? {} : { databases: options.databases }),
+    create: options.create,
+  });
   const catalogueFunctions = await server.catalogueFunctions(
     metadata.extensions.map(({ name }) => name),
   );

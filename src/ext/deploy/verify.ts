@@ -1,25 +1,23 @@
 /** Whether what runs is what was deployed: looked at in the files, the catalogue and a fresh backend. */
+import { AppError, toAppError } from '../../base/base.ts';
 import type { Plan } from '../deployment-types.ts';
-import { linkText, livePaths, targetOf, type Layout } from '../release/layout.ts';
+import { libraryPaths, livePaths } from '../release/layout.ts';
 import { lookAt } from '../release/live.ts';
-import { changedFiles, readSmoke } from '../release/store.ts';
-import { runSmoke } from '../server/catalogue.ts';
+import {
+  changedFiles,
+  listReleases,
+  readMetadata,
+  readSmoke,
+  smokeByExtension,
+} from '../release/store.ts';
+import { applyCatalogue } from '../server/catalogue.ts';
 import type { ExtFinding, Metadata } from '../types.ts';
-import type { Target } from './target.ts';
-
-/** The libraries of a release by the name that the server knows, with the file behind it. */
-export function libraryPaths(layout: Layout, metadata: Metadata): ReadonlyMap<string, string> {
-  return new Map(
-    livePaths(layout, metadata)
-      .filter((path) => path.startsWith('lib/'))
-      .map((path) => [targetOf(layout, path) ?? '', linkText(layout, metadata.name, path)]),
-  );
-}
+import { catalogueLimits, type Target } from './target.ts';
 
 /** Looks at a release that should be live. Findings that refuse are reasons to take it back. */
 export async function verifyLive(
   target: Target,
-  plan: Pick<Plan, 'release' | 'catalogue' | 'needsRestart'>,
+  plan: Pick<Plan, 'release' | 'catalogue'>,
   metadata: Metadata,
 ): Promise<ExtFinding[]> {
   const { host, layout } = target;
@@ -46,33 +44,67 @@ export async function verifyLive(
   ];
 }
 
-/** In backends that began after the deployment; every database that has the extension. */
+/** In backends that began after the deployment: in each database that has the extension, taken back. */
 async function smokeFindings(
   target: Target,
-  plan: Pick<Plan, 'release' | 'catalogue' | 'needsRestart'>,
+  plan: Pick<Plan, 'release' | 'catalogue'>,
   metadata: Metadata,
 ): Promise<ExtFinding[]> {
   const { host, layout, server } = target;
-  const smoke = await readSmoke(host, layout, plan.release, metadata);
-  const state = await server.state();
-  const findings: ExtFinding[] = [];
-  for (const { database, extension, to } of plan.catalogue) {
-    const installed = state.installed.find(
-      (each) => each.database === database && each.name === extension,
-    );
-    if (installed?.version !== to) {
-      findings.push({
+  const texts = await readSmoke(host, layout, plan.release, metadata);
+  const steps = plan.catalogue.map((step) => ({ ...step, action: 'none' as const, from: step.to }));
+  try {
+    await applyCatalogue(server, steps, {
+      ...catalogueLimits({}),
+      smoke: smokeByExtension(texts, metadata),
+      dryRun: true,
+    });
+    return [];
+  } catch (thrown) {
+    const { code, message, remedy } = toAppError(thrown);
+    if (code === 'target_unreachable' || code === 'cancelled') throw thrown;
+    return [
+      {
         level: 'refuse',
-        rule: 'catalogue-behind',
-        message: `${extension} in ${database} is ${installed?.version ?? 'not there'}, not ${to}`,
-      });
-      continue;
-    }
-    const sql = smoke.get(extension);
-    if (sql === undefined) continue;
-    findings.push(...(await runSmoke(server, { database, extension, sql })));
+        rule: code === 'conflict' ? 'catalogue-behind' : 'smoke-failed',
+        message,
+        ...(remedy === undefined ? {} : { remedy }),
+      },
+    ];
   }
-  return findings;
+}
+
+/** What a bundle that is live comes to now; all of them unless one is named. Throws `not_found`. */
+export async function verify(
+  target: Target,
+  bundle?: string,
+): Promise<
+  { readonly bundle: string; readonly release: string; readonly findings: ExtFinding[] }[]
+> {
+  const { host, layout, server } = target;
+  const { current } = await listReleases(host, layout);
+  const chosen = [...current].filter(([name]) => bundle === undefined || name === bundle);
+  if (bundle !== undefined && chosen.length === 0) {
+    throw new AppError('not_found', `no release of ${bundle} is live on ${host.name}`, {
+      remedy: 'centuria ext status shows what there is.',
+    });
+  }
+  const { installed } = await server.state();
+  const verified = [];
+  for (const [name, release] of chosen) {
+    const metadata = await readMetadata(host, layout, release);
+    const catalogue = metadata.extensions.flatMap(({ name: extension, version }) =>
+      installed
+        .filter((each) => each.name === extension)
+        .map(({ database }) => ({ database, extension, action: 'none' as const, to: version })),
+    );
+    verified.push({
+      bundle: name,
+      release,
+      findings: await verifyLive(target, { release, catalogue }, metadata),
+    });
+  }
+  return verified;
 }
 
 /** Sessions that go on with the old library are normal; a new deployment just says which. */

@@ -64,3 +64,12 @@ export function linkText({ current }: Layout, bundle: string, path: string): str
 export function livePaths(layout: Layout, { files }: Pick<Metadata, 'files'>): string[] {
   return files.map(({ path }) => path).filter((path) => targetOf(layout, path) !== undefined);
 }
+
+/** The libraries of a release by the name that the server knows, with the file behind it. */
+export function libraryPaths(layout: Layout, metadata: Metadata): ReadonlyMap<string, string> {
+  return new Map(
+    livePaths(layout, metadata)
+      .filter((path) => path.startsWith('lib/'))
+      .map((path) => [targetOf(layout, path) ?? '', linkText(layout, metadata.name, path)]),
+  );
+}

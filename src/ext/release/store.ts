@@ -125,7 +125,7 @@ export async function readMetadata(host: Host, layout: Layout, release: string):
   }
 }
 
-/** Smoke SQL by the extension that a file's name says, in a release that was staged. */
+/** Smoke SQL of a release that was staged, by its path. */
 export async function readSmoke(
   host: Host,
   layout: Layout,
@@ -135,9 +135,29 @@ export async function readSmoke(
   const texts = new Map<string, string>();
   for (const path of metadata.smoke) {
     const bytes = await host.readFile(`${layout.releases}/${release}/${path}`);
-    texts.set(path.replace(/^.*\//, '').replace(/\.sql$/, ''), bytes.toString());
+    texts.set(path, bytes.toString());
   }
   return texts;
+}
+
+/**
+ * The same by extension: `smoke/NAME.sql` is of NAME, and any file of the only extension where there is
+ * one. What is of several together runs in the rehearsal alone.
+ */
+export function smokeByExtension(
+  texts: ReadonlyMap<string, string>,
+  { extensions }: Metadata,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [path, text] of texts) {
+    const named = path.replace(/^.*\//, '').replace(/\.sql$/, '');
+    const owner =
+      extensions.length === 1 ? extensions[0] : extensions.find(({ name }) => name === named);
+    if (owner === undefined) continue;
+    const before = found.get(owner.name);
+    found.set(owner.name, before === undefined ? text : `${before}\n;\n${text}`);
+  }
+  return found;
 }
 
 /** Paths of a release whose files are not the ones that its metadata lists. */

@@ -1,0 +1,50 @@
+/**
+ * A process that deploys and is killed: `node ext-deployer.ts OPTIONS.json`. It ends itself by SIGKILL where
+ * the options say so, with the scripts that it has started.
+ */
+import { readFileSync } from 'node:fs';
+import { createLog, systemClock } from '../../src/base/base.ts';
+import type { ServerAddress } from '../../src/ext/deployment-types.ts';
+import { deploy } from '../../src/ext/deploy/deploy.ts';
+import { openTarget } from '../../src/ext/deploy/target.ts';
+import { readBundle } from '../../src/ext/package/bundle.ts';
+
+export interface DeployerOptions {
+  readonly address: ServerAddress;
+  readonly stagingFolder: string;
+  /** A path. */
+  readonly bundle: string;
+  readonly host?: string;
+  readonly sshOptions?: readonly string[];
+  readonly databases?: readonly string[];
+  /** `switch begins`: after which line of the journal it ends. */
+  readonly killAt?: string;
+  readonly adopt?: boolean;
+}
+
+const file = process.argv[2] ?? '';
+// Written by the test that starts this.
+const options = JSON.parse(readFileSync(file, 'utf8')) as DeployerOptions;
+const { address, stagingFolder, killAt, host, sshOptions } = options;
+const bytes = readFileSync(options.bundle);
+const bundle = await readBundle(bytes, options.bundle, { trusted: [], requireSignature: false });
+const log = createLog({ level: 'error' });
+const target = await openTarget(
+  { address, stagingFolder, ...(host === undefined ? {} : { host }) },
+  { clock: systemClock, log, ...(sshOptions === undefined ? {} : { sshOptions }) },
+);
+const { state } = await deploy(target, bundle, {
+  adopt: options.adopt ?? false,
+  acceptOneWay: false,
+  acceptStandbys: false,
+  mayRestart: false,
+  create: [],
+  ...(options.databases === undefined ? {} : { databases: options.databases }),
+  rehearse: false,
+  actor: 'test',
+  onStep(step, event) {
+    if (`${step} ${event}` === killAt) process.kill(process.pid, 'SIGKILL');
+  },
+});
+await target.close();
+process.stdout.write(`${state}\n`);
