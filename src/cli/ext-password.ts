@@ -52,8 +52,6 @@ export function lookUp(text: string, wanted: PasswordFor): string | undefined {
     );
     const [host, ownPort, ownDatabase, ownUser, password] = fields;
     if (password === undefined || password === '') continue;
-    const fits = (pattern: string | undefined, values: readonly string[]): boolean =>
-      pattern === '*' || (pattern !== undefined && values.includes(pattern));
     if (
       fits(host, hosts) &&
       fits(ownPort, [String(port)]) &&
@@ -64,4 +62,8 @@ export function lookUp(text: string, wanted: PasswordFor): string | undefined {
     }
   }
   return undefined;
+}
+
+function fits(pattern: string | undefined, values: readonly string[]): boolean {
+  return pattern === '*' || (pattern !== undefined && values.includes(pattern));
 }
