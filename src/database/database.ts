@@ -9,6 +9,13 @@ import { openServer } from './server.ts';
 import type { Sql } from './sql.ts';
 
 export { migrate, migrationStatus, type Migrated, type MigrationStatus } from './migrate.ts';
+export {
+  fetchDebianPackages,
+  type DebianArchitecture,
+  type DebianPackages,
+  type DebianRequest,
+} from './debian-packages.ts';
+export { suiteOfMajor, type PostgresPackage } from './postgres-packages.ts';
 export { cacheFolder, listInstalls, type PostgresInstall } from './postgres-cache.ts';
 export { installPostgres, type InstallOptions, type InstallProgress } from './postgres-install.ts';
 export { listRunning, type RunningPostgres } from './postgres-process.ts';

@@ -59,17 +59,20 @@ export class PackageSource {
     folder: string;
     suite: string;
     architecture: string;
+    /** Whether packages of the security archive are taken too; true by default. */
+    withSecurity?: boolean;
     signal?: AbortSignal | undefined;
     /** Knows source packages in place of binary ones. */
     sources?: boolean;
   }): Promise<PackageSource> {
-    const { folder, suite, architecture, sources = false } = options;
+    const { folder, suite, architecture, withSecurity = true, sources = false } = options;
     const mirror = await findMirror(options.signal);
     for (const name of ['state/lists/partial', 'cache/archives/partial', 'none', 'debs']) {
       await mkdir(join(folder, name), { recursive: true });
     }
     await writeFile(join(folder, 'status'), '');
-    const text = sourcesText(mirror, suite, architecture);
+    const security = withSecurity && hasSecurity(suite) ? mirror.security : undefined;
+    const text = sourcesText({ main: mirror.main, security }, suite, architecture);
     await writeFile(join(folder, 'debian.sources'), sources ? toSources(text) : text);
     await writeFile(join(folder, 'apt.conf'), aptConfig(folder, architecture));
     const source = new PackageSource(folder, options.signal);
@@ -227,6 +230,11 @@ function parseUris(text: string): PostgresPackage[] {
     });
 }
 
+/** Whether security fixes of a release come from an archive of their own. */
+export function hasSecurity(suite: string): boolean {
+  return suitesWithSecurity.has(suite);
+}
+
 interface Mirror {
   readonly main: string;
   readonly security: string;
@@ -255,7 +263,11 @@ async function findMirror(signal: AbortSignal | undefined): Promise<Mirror> {
   return { main, security: security ?? `${main.replace(/\/debian$/, '')}/debian-security` };
 }
 
-function sourcesText(mirror: Mirror, suite: string, architecture: string): string {
+function sourcesText(
+  mirror: { readonly main: string; readonly security: string | undefined },
+  suite: string,
+  architecture: string,
+): string {
   const keyring = keyrings.find((path) => existsSync(path));
   if (keyring === undefined) {
     throw installError('missing_tool', "Debian's keyring was not found", {
@@ -275,7 +287,7 @@ function sourcesText(mirror: Mirror, suite: string, architecture: string): strin
       '',
     ].join('\n');
   const entries = [entry(mirror.main, suite)];
-  if (suitesWithSecurity.has(suite)) entries.push(entry(mirror.security, `${suite}-security`));
+  if (mirror.security !== undefined) entries.push(entry(mirror.security, `${suite}-security`));
   return entries.join('\n');
 }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/base.ts';
 import { migrate, type Database } from '../../src/database/database.ts';
+import { deploymentTables } from '../../src/ext/server/record-queries.ts';
 import { ensureVectorTables } from '../../src/learning/similarity/vector-tables.ts';
 import {
   drivers,
@@ -41,6 +42,8 @@ for (const driver of drivers) {
       await migrate(db, { folder, log: silentLog, clock: systemClock });
       // Made at the start of who uses them, since they need the extension.
       await ensureVectorTables(db, 'offline');
+      // Made on the servers that extensions are deployed to.
+      await db.script(deploymentTables);
     });
     afterAll(async () => {
       await db.close();

@@ -2,20 +2,24 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { AppError } from '../../base/base.ts';
 import type { CatalogueStep } from '../deployment-types.ts';
+import {
+  asItsUser,
+  begin,
+  defaultLockMs,
+  inOrder,
+  named,
+  update,
+  versionOf,
+  type CatalogueOptions,
+} from './catalogue-transaction.ts';
 import { watchBlockers, type BlockerWatch } from './blockers.ts';
-import { selectRequired, selectVersion } from './catalogue-queries.ts';
 import type { TargetClient } from './connect.ts';
 import type { TargetServer } from './server.ts';
+import type { ExtFinding } from '../types.ts';
 import { checkSmoke } from './smoke.ts';
 
-export type CatalogueEvent = 'applied' | 'already' | 'smoked' | 'committed' | 'undone' | 'kept';
-
-export interface CatalogueOptions {
-  readonly lockTimeoutMs: number;
-  /** Of one statement, an update script as a whole among them. */
-  readonly statementTimeoutMs: number;
-  readonly onStep?: (step: CatalogueStep, event: CatalogueEvent) => void;
-}
+export { planCatalogue } from './plan-catalogue.ts';
+export type { CatalogueEvent, CatalogueOptions } from './catalogue-transaction.ts';
 
 export interface ApplyOptions extends CatalogueOptions {
   /** By extension; each runs where the extension is, and what it did is taken back. */
@@ -37,10 +41,14 @@ export async function applyCatalogue(
   for (const [extension, text] of options.smoke) checkSmoke(text, `smoke/${extension}.sql`);
   if (steps.length === 0) return;
   const open: [TargetClient, CatalogueStep[]][] = [];
-  const watch = await watchBlockers(server, options.lockTimeoutMs);
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(options.signal?.reason);
+  options.signal?.throwIfAborted();
+  options.signal?.addEventListener('abort', abort, { once: true });
+  const watch = await watchBlockers(server, options.lockTimeoutMs ?? defaultLockMs);
   try {
     for (const [database, group] of Map.groupBy(steps, (step) => step.database)) {
-      const client = await server.connect(database);
+      const client = await server.connect(database, stop.signal);
       open.push([client, group]);
       await begin(client, options);
       for (const step of await inOrder(client, group)) {
@@ -51,52 +59,15 @@ export async function applyCatalogue(
         client.script('set constraints all immediate'),
       );
     }
-    if (options.dryRun === true)
-      await Promise.all(open.map(([client]) => client.script('rollback')));
-    else await commitAll(open, options);
+    // From here on nothing is cut off: some databases with the new version and some without help nobody.
+    options.signal?.removeEventListener('abort', abort);
+    stop.signal.throwIfAborted();
+    if (options.dryRun !== true) await commitAll(open, options);
   } finally {
+    options.signal?.removeEventListener('abort', abort);
     // A connection that is closed takes back what it has not committed.
     await Promise.all([watch.stop(), ...open.map(([client]) => client.close())]);
   }
-}
-
-/** As a setting takes it; 0 would be no limit at all. */
-function whole(ms: number): number {
-  return Math.max(1, Math.round(ms));
-}
-
-async function begin(client: TargetClient, options: CatalogueOptions): Promise<void> {
-  await client.script(`begin isolation level read committed read write;
-    set local lock_timeout = ${whole(options.lockTimeoutMs)};
-    set local statement_timeout = ${whole(options.statementTimeoutMs)}`);
-}
-
-/** With an extension that others of the same database need before these. */
-async function inOrder(client: TargetClient, steps: CatalogueStep[]): Promise<CatalogueStep[]> {
-  const creates = steps.filter(({ action }) => action === 'create');
-  if (creates.length < 2) return steps;
-  const required = new Map<string, readonly string[]>();
-  for (const { extension, to } of creates) {
-    const [row] = await client.query(selectRequired(extension, to));
-    required.set(extension, row?.required ?? []);
-  }
-  const ordered: CatalogueStep[] = [];
-  const visited = new Set<string>();
-  const visit = (step: CatalogueStep): void => {
-    if (visited.has(step.extension)) return;
-    visited.add(step.extension);
-    for (const name of required.get(step.extension) ?? []) {
-      const other = steps.find(({ extension }) => extension === name);
-      if (other !== undefined) visit(other);
-    }
-    ordered.push(step);
-  };
-  for (const step of steps) visit(step);
-  return ordered;
-}
-
-async function versionOf(client: TargetClient, extension: string): Promise<string | undefined> {
-  return (await client.query(selectVersion(extension)))[0]?.version;
 }
 
 async function applyStep(
@@ -136,19 +107,8 @@ function changedSince(step: CatalogueStep, version: string | undefined): AppErro
   );
 }
 
-/** Objects land where they would by hand: with the path of the user or the database. */
-async function asItsUser(client: TargetClient, statement: string): Promise<void> {
-  await client.script('set local search_path to default');
-  await client.script(statement);
-  await client.script('set local search_path = pg_catalog, pg_temp');
-}
-
 function creation({ extension, to }: CatalogueStep): string {
   return `create extension ${escapeIdentifier(extension)} version ${escapeLiteral(to)}`;
-}
-
-function update(extension: string, to: string): string {
-  return `alter extension ${escapeIdentifier(extension)} update to ${escapeLiteral(to)}`;
 }
 
 async function commitAll(
@@ -173,64 +133,27 @@ async function commitAll(
   }
 }
 
-/** What failed says where; what waited in vain says for whom. */
-async function named(
-  what: string,
-  client: TargetClient,
-  watch: BlockerWatch,
-  work: () => Promise<void>,
-): Promise<void> {
-  watch.look(client.pid);
-  try {
-    await work();
-  } catch (cause) {
-    if (!(cause instanceof AppError)) throw cause;
-    const blockedBy = cause.details['sqlstate'] === '55P03' ? watch.seen(client.pid) : undefined;
-    const who = blockedBy?.map(
-      ({ pid, user, application, state, since }) =>
-        `backend ${pid} of “${user ?? '?'}” (${application === '' ? 'unnamed' : application}, ${state ?? 'state unknown'}, since ${since ?? '?'})`,
-    );
-    const because =
-      who === undefined || who.length === 0 ? '' : `; it waited for ${who.join(', ')}`;
-    const message = `${what}: ${cause.message}${because}`;
-    const remedy =
-      blockedBy === undefined
-        ? cause.remedy
-        : 'Wait for those transactions or end them, or allow a longer lock timeout.';
-    throw new AppError(cause.code, message, {
-      details: { ...cause.details, what, ...(blockedBy === undefined ? {} : { blockedBy }) },
-      ...(remedy === undefined ? {} : { remedy }),
-      cause,
-    });
-  }
-}
-
-export interface Undone {
-  /** Steps whose way was gone back now; one that had never been done is in neither list. */
-  readonly undone: readonly CatalogueStep[];
-  readonly left: readonly { readonly step: CatalogueStep; readonly why: string }[];
-}
-
 /**
  * Goes the way back, the last step first, while the release's scripts are still there. One transaction a
- * database; a step that can not be undone is left and says why, and the others are undone nevertheless.
- * It can be repeated.
+ * database; a step that can not be undone is left, and the others are undone nevertheless. It can be
+ * repeated: gives the steps that were taken back now. Throws `ext_failed`, whose `details.left` says why.
  */
 export async function undoCatalogue(
   server: TargetServer,
   steps: readonly CatalogueStep[],
-  options: CatalogueOptions,
-): Promise<Undone> {
+  options: CatalogueOptions = {},
+): Promise<readonly CatalogueStep[]> {
   const undone: CatalogueStep[] = [];
   const left: { step: CatalogueStep; why: string }[] = [];
-  if (steps.every(({ action }) => action === 'none')) return { undone, left };
-  const watch = await watchBlockers(server, options.lockTimeoutMs);
+  if (steps.every(({ action }) => action === 'none')) return undone;
+  const watch = await watchBlockers(server, options.lockTimeoutMs ?? defaultLockMs);
   try {
     for (const [database, group] of Map.groupBy(steps.toReversed(), (step) => step.database)) {
-      await server.inDatabase(database, async (client) => {
+      options.signal?.throwIfAborted();
+      const done: CatalogueStep[] = [];
+      await inDatabaseIfThere(server, database, async (client) => {
         await begin(client, options);
         const back = (await inOrder(client, group.toReversed())).toReversed();
-        const done: CatalogueStep[] = [];
         for (const step of back) {
           const came = await undoStep(client, step, watch);
           if (came === true) done.push(step);
@@ -238,13 +161,33 @@ export async function undoCatalogue(
           if (came !== false) options.onStep?.(step, came === true ? 'undone' : 'kept');
         }
         await client.script('set constraints all immediate; commit');
-        undone.push(...done);
       });
+      undone.push(...done);
     }
   } finally {
     await watch.stop();
   }
-  return { undone, left };
+  const [first] = left;
+  if (first === undefined) return undone;
+  const { extension, database } = first.step;
+  throw new AppError(
+    'ext_failed',
+    `${extension} in database “${database}” could not be taken back: ${first.why}`,
+    { details: { undone, left }, remedy: 'Put right what it names, then roll back again.' },
+  );
+}
+
+/** A database that was dropped meanwhile has nothing to take back. */
+async function inDatabaseIfThere(
+  server: TargetServer,
+  database: string,
+  work: (client: TargetClient) => Promise<void>,
+): Promise<void> {
+  try {
+    await server.inDatabase(database, work);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+  }
 }
 
 /** Whether there was something to undo, or why it can not be. */
@@ -268,7 +211,10 @@ async function undoStep(
       : update(extension, from);
   await client.script('savepoint centuria_undo');
   try {
-    await named(statement, client, watch, () => asItsUser(client, statement));
+    // With our own path a message names what depends on it in full.
+    await named(statement, client, watch, () =>
+      action === 'create' ? client.script(statement) : asItsUser(client, statement),
+    );
   } catch (error) {
     if (!(error instanceof AppError) || error.code === 'target_unreachable') throw error;
     await client.script('rollback to savepoint centuria_undo');
@@ -276,4 +222,30 @@ async function undoStep(
     return typeof detail === 'string' ? `${error.message}: ${detail}` : error.message;
   }
   return true;
+}
+
+/** In a transaction of a new backend, which is rolled back. A finding says what failed. */
+export async function runSmoke(
+  server: TargetServer,
+  {
+    database,
+    extension,
+    sql,
+  }: { readonly database: string; readonly extension: string; readonly sql: string },
+  options: CatalogueOptions = {},
+): Promise<ExtFinding[]> {
+  try {
+    checkSmoke(sql, `smoke/${extension}.sql`);
+    await server.inDatabase(database, async (client) => {
+      await begin(client, options);
+      await client.script('set local search_path to default');
+      await client.script(sql);
+    });
+    return [];
+  } catch (error) {
+    const told = ['invalid_input', 'ext_failed', 'timeout', 'denied'];
+    if (!(error instanceof AppError) || !told.includes(error.code)) throw error;
+    const message = `the smoke test of ${extension}: ${error.message}`;
+    return [{ level: 'refuse', rule: 'smoke-failed', message }];
+  }
 }

@@ -1,15 +1,25 @@
 import { AppError } from '../../base/base.ts';
+import { updatePath } from '../check/update-path.ts';
 import type { CatalogueStep, ServerState } from '../deployment-types.ts';
 import type { ExtensionEntry } from '../types.ts';
+import type { TargetServer } from './server.ts';
 
 export interface PlanCatalogueOptions {
   readonly extensions: readonly ExtensionEntry[];
-  /** The versions between two, by the scripts of the release; undefined where none lead there. */
-  readonly updatePath: (name: string, from: string, to: string) => readonly string[] | undefined;
+  /** Of the release, without folders: its scripts say which way leads from one version to another. */
+  readonly fileNames: readonly string[];
   /** All that take connections by default. */
   readonly databases?: readonly string[];
   /** Extensions to be made where they are not; asks for `databases`. */
   readonly create?: readonly string[];
+}
+
+/** As `catalogueSteps`, on the server as it is now. */
+export async function planCatalogue(
+  server: TargetServer,
+  options: PlanCatalogueOptions,
+): Promise<CatalogueStep[]> {
+  return catalogueSteps(await server.state(), options);
 }
 
 /**
@@ -17,9 +27,9 @@ export interface PlanCatalogueOptions {
  * catalogue comes from the primary. Throws `ext_refused` where no scripts lead to the version,
  * `not_found` and `usage` for wrong options.
  */
-export function planCatalogue(
+export function catalogueSteps(
   state: Pick<ServerState, 'databases' | 'installed' | 'isStandby'>,
-  { extensions, updatePath, databases, create = [] }: PlanCatalogueOptions,
+  { extensions, fileNames, databases, create = [] }: PlanCatalogueOptions,
 ): CatalogueStep[] {
   const foreign = create.find((name) => !extensions.some((extension) => extension.name === name));
   if (foreign !== undefined) {
@@ -47,10 +57,11 @@ export function planCatalogue(
       const step = { database, extension: name, to };
       if (from === undefined) return create.includes(name) ? [{ ...step, action: 'create' }] : [];
       if (from === to) return [{ ...step, action: 'none', from }];
-      if (updatePath(name, from, to) === undefined) throw noWay(database, name, from, to);
-      const back = updatePath(name, to, from);
+      if (updatePath(name, fileNames, from, to) === undefined)
+        throw noWay(database, name, from, to);
+      const back = updatePath(name, fileNames, to, from);
       if (back === undefined) return [{ ...step, action: 'update', from }];
-      return [{ ...step, action: 'update', from, back: back[0] === to ? back : [to, ...back] }];
+      return [{ ...step, action: 'update', from, back }];
     }),
   );
 }

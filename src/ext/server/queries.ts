@@ -68,3 +68,16 @@ export const selectHolder = (name: string): Sql<HolderRow> => sql`
     and l.classid::bigint = ((value >> 32) & 4294967295) and l.objid::bigint = (value & 4294967295)
     and l.database = (select oid from pg_database where datname = current_database())
   left join pg_stat_activity a using (pid)`;
+
+export interface BackendRow {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly database: string | null;
+  readonly kind: string | null;
+  readonly since: string | null;
+}
+
+export const selectBackends = (): Sql<BackendRow> => sql`
+  select pid, usename::text as user, datname::text as database, backend_type as kind,
+    to_char(backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as since
+  from pg_stat_activity`;

@@ -1,9 +1,19 @@
 /** The running server of a target, asked by SQL: what it is, where its folders are, what it has installed. */
 import { basename } from 'node:path';
 import { AppError, type Clock, type Log } from '../../base/base.ts';
-import type { InstalledExtension, ServerAddress, ServerState } from '../deployment-types.ts';
+import type {
+  InstalledExtension,
+  Known,
+  Plan,
+  StaleBackend,
+  ServerAddress,
+  ServerState,
+} from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
+import { recordDeployment, type DeploymentNote } from './records.ts';
+import { findStale } from './stale.ts';
 import type { ServerPaths } from '../types.ts';
+import { selectLibraryFunctions } from './catalogue-queries.ts';
 import { connect, type ConnectOptions, type TargetClient } from './connect.ts';
 import {
   selectDatabases,
@@ -31,6 +41,12 @@ export interface ServerLock {
   release(): Promise<void>;
 }
 
+/** `library` without folder and ending, as in shared_preload_libraries. */
+export interface LibraryFunction {
+  readonly library: string;
+  readonly symbol: string;
+}
+
 /** Everything throws `target_unreachable` when a connection is not there or breaks, and `denied`. */
 export interface TargetServer {
   /** For messages: host, socket, port. */
@@ -44,7 +60,16 @@ export interface TargetServer {
   /** Runs the work with a connection of its own. `not_found` where there is no such database. */
   inDatabase<T>(name: string, work: (client: TargetClient) => Promise<T>): Promise<T>;
   /** A connection that the caller closes. */
-  connect(database: string): Promise<TargetClient>;
+  connect(database: string, signal?: AbortSignal): Promise<TargetClient>;
+  /** Functions in C that the databases expect of the libraries of these extensions. */
+  catalogueFunctions(extensions: readonly string[]): Promise<readonly LibraryFunction[]>;
+  /**
+   * Processes of the server that have mapped a library of these names from another file than the one the
+   * name leads to now. By the path that the server opens, with whatever belongs to it.
+   */
+  stale(libraries: ReadonlyMap<string, unknown>): Promise<Known<readonly StaleBackend[]>>;
+  /** Makes the deployment known to SQL; a standby, where nothing can be written, says so. */
+  record(plan: Plan, note: DeploymentNote): Promise<Known<true>>;
   /** A session's lock in the recording database. Throws `ext_busy`, which names the holder. */
   lock(name: string): Promise<ServerLock>;
   close(): Promise<void>;
@@ -68,7 +93,8 @@ export async function openServer(
     clock: options.clock,
     state: () => readState(server),
     paths: () => server.inDatabase(address.database, readPaths),
-    connect: (database) => connect(database, common),
+    connect: (database, signal) =>
+      connect(database, { ...common, signal: either(common.signal, signal) }),
     async inDatabase(database, work) {
       const client = await connect(database, common);
       try {
@@ -77,6 +103,13 @@ export async function openServer(
         await client.close();
       }
     },
+    catalogueFunctions: (extensions) => readFunctions(server, extensions),
+    stale: (libraries) =>
+      server.inDatabase(address.database, (client) =>
+        findStale(host, client, address.user, libraries.keys()),
+      ),
+    record: (plan, note) =>
+      server.inDatabase(address.database, (client) => recordDeployment(client, plan, note)),
     lock: (lockName) => takeLock(lockName, common),
     close: () => forward.close(),
   };
@@ -87,6 +120,10 @@ export async function openServer(
     await forward.close();
     throw error;
   }
+}
+
+function either(one?: AbortSignal, other?: AbortSignal): AbortSignal | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : AbortSignal.any([one, other]);
 }
 
 async function readState(server: TargetServer): Promise<ServerState> {
@@ -116,14 +153,39 @@ async function readInstalled(
   server: TargetServer,
   databases: readonly string[],
 ): Promise<InstalledExtension[]> {
-  const found: InstalledExtension[] = [];
+  return await inEach(server, databases, async (client, database) => {
+    const rows = await client.query(selectExtensions());
+    return rows.map(({ name, version }) => ({ database, name, version }));
+  });
+}
+
+async function readFunctions(
+  server: TargetServer,
+  extensions: readonly string[],
+): Promise<LibraryFunction[]> {
+  const databases = await server.inDatabase(server.recordDatabase, (client) =>
+    client.query(selectDatabases()),
+  );
+  const found = await inEach(
+    server,
+    databases.map(({ name }) => name),
+    (client) => client.query(selectLibraryFunctions(extensions)),
+  );
+  const named = found.map(({ library, symbol }) => ({ library: basename(library, '.so'), symbol }));
+  const ofAll = new Map(named.map((each) => [`${each.library} ${each.symbol}`, each]));
+  return [...ofAll.keys()].toSorted().flatMap((key) => ofAll.get(key) ?? []);
+}
+
+async function inEach<T>(
+  server: TargetServer,
+  databases: readonly string[],
+  work: (client: TargetClient, database: string) => Promise<T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
   for (let first = 0; first < databases.length; first += databasesAtOnce) {
     const some = databases.slice(first, first + databasesAtOnce).map(async (database) => {
       try {
-        const rows = await server.inDatabase(database, (client) =>
-          client.query(selectExtensions()),
-        );
-        return rows.map(({ name, version }) => ({ database, name, version }));
+        return await server.inDatabase(database, (client) => work(client, database));
       } catch (error) {
         // Dropped since the list was read.
         if (error instanceof AppError && error.code === 'not_found') return [];
