@@ -121,7 +121,11 @@ describe.skipIf(reason !== undefined)('a server', () => {
 
   test('takes a first release, an update with its catalogue, and both back, bit by bit', async () => {
     const none = files();
-    await deploy(target, sample('1.0'), { ...options, create: ['centuria_counter'], databases: ['postgres'] });
+    await deploy(target, sample('1.0'), {
+      ...options,
+      create: ['centuria_counter'],
+      databases: ['postgres'],
+    });
     expect(await sql('select counter_version() as sql, counter_library() as library')).toEqual([
       { sql: '1.0', library: '1.0' },
     ]);
@@ -172,7 +176,11 @@ describe.skipIf(reason !== undefined)('a server', () => {
   });
 
   test('is as before when an update script fails, whatever had been switched', async () => {
-    await deploy(target, sample('1.1'), { ...options, create: ['centuria_counter'], databases: ['postgres'] });
+    await deploy(target, sample('1.1'), {
+      ...options,
+      create: ['centuria_counter'],
+      databases: ['postgres'],
+    });
     const before = files();
     const failing = deploy(target, sample('1.3'), { ...options, acceptOneWay: true });
     await expect(failing).rejects.toMatchObject({
@@ -203,7 +211,9 @@ describe.skipIf(reason !== undefined)('a server', () => {
     });
     expect(files()).toBe(before);
     await deploy(target, sample('1.2'), { ...options, acceptOneWay: true });
-    await expect(rollBack(target, { actor: 'test' })).rejects.toMatchObject({ code: 'ext_refused' });
+    await expect(rollBack(target, { actor: 'test' })).rejects.toMatchObject({
+      code: 'ext_refused',
+    });
     await sql('drop extension centuria_counter');
     await rollBack(target, { actor: 'test', filesOnly: true });
     expect(files()).toBe(before);
@@ -212,7 +222,11 @@ describe.skipIf(reason !== undefined)('a server', () => {
   test('says whom a lock waits for, and takes all back', async () => {
     await sql('create extension centuria_counter');
     await undoAll();
-    await deploy(target, sample('1.0'), { ...options, create: ['centuria_counter'], databases: ['postgres'] });
+    await deploy(target, sample('1.0'), {
+      ...options,
+      create: ['centuria_counter'],
+      databases: ['postgres'],
+    });
     const before = files();
     const blocker = new Client({ connectionString: server.url });
     await blocker.connect();
@@ -298,7 +312,9 @@ describe.skipIf(reason !== undefined)('a server', () => {
   test('lists the sessions that go on with the library of before, and crashes none', async () => {
     const session = new Client({ connectionString: server.url });
     await session.connect();
-    const { rows } = await session.query('select counter_library() as library, pg_backend_pid() as pid');
+    const { rows } = await session.query(
+      'select counter_library() as library, pg_backend_pid() as pid',
+    );
     const { findings } = await deploy(target, sample('1.1'), options);
     expect(findings).toContainEqual(
       expect.objectContaining({

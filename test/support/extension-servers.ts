@@ -2,7 +2,7 @@
  * Servers that extensions are deployed to in tests: each has a private install, mirrored from the
  * suite's PostgreSQL 17, whose folders may be written as an administrator's would be.
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLog } from '../../src/base/base.ts';
 import {
@@ -60,12 +60,9 @@ export async function startExtensionServer(
   options: { readonly major?: number; readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<ExtensionServer> {
   const { major = 17 } = options;
-  const install = await findInstall(major);
-  if (install === undefined) throw new Error(await extensionServerUnavailable(major));
   const folder = await testFolder();
-  const host = openLocalHost();
-  const paths = await mirrorInstall(host, pathsOf(install), await open(folder, 'install'));
-  await removePgvector(paths);
+  const install = await requireInstall(major);
+  const paths = await mirrorSuiteInstall(folder, major);
   const mirrored = { ...install, binFolder: paths.binFolder };
   let inForce: Record<string, string> = { ...settings, ...options.settings };
   const place = join(folder, 'server');
@@ -98,20 +95,42 @@ export async function startExtensionServer(
   };
 }
 
+/** The private install alone, below a folder of the test. */
+export async function mirrorSuiteInstall(folder: string, major = 17): Promise<ServerPaths> {
+  const place = join(folder, 'install');
+  await mkdir(place, { mode: 0o755 });
+  const real = pathsOf(await requireInstall(major));
+  const paths = await mirrorInstall(openLocalHost(), real, place);
+  for (const name of await pgvectorFiles(paths)) await rm(join(paths.extensionFolder, name));
+  await rm(join(paths.libraryFolder, 'vector.so'), { force: true });
+  return paths;
+}
+
+/** Debian's pgvector, copied into a folder as a release has it: `lib/vector.so`, `extension/vector*`. */
+export async function copyPgvector(folder: string, major = 17): Promise<void> {
+  const { libraryFolder, extensionFolder } = pathsOf(await requireInstall(major));
+  await mkdir(join(folder, 'lib'), { recursive: true });
+  await mkdir(join(folder, 'extension'), { recursive: true });
+  await copyFile(join(libraryFolder, 'vector.so'), join(folder, 'lib/vector.so'));
+  for (const name of await pgvectorFiles({ extensionFolder })) {
+    await copyFile(join(extensionFolder, name), join(folder, 'extension', name));
+  }
+}
+
+async function pgvectorFiles({
+  extensionFolder,
+}: Pick<ServerPaths, 'extensionFolder'>): Promise<string[]> {
+  const names = await readdir(extensionFolder);
+  return names.filter((name) => /^vector(?:--.*\.sql|\.control)$/.test(name));
+}
+
+async function requireInstall(major: number): Promise<PostgresInstall> {
+  const install = await findInstall(major);
+  if (install === undefined) throw new Error(await extensionServerUnavailable(major));
+  return install;
+}
+
 async function findInstall(major: number): Promise<PostgresInstall | undefined> {
   const installs = await listInstalls(cacheFolder(process.env));
   return installs.find((each) => each.major === major && each.origin === 'cache');
-}
-
-async function open(folder: string, name: string): Promise<string> {
-  const path = join(folder, name);
-  await mkdir(path, { mode: 0o755 });
-  return path;
-}
-
-async function removePgvector({ libraryFolder, extensionFolder }: ServerPaths): Promise<void> {
-  for (const name of await readdir(extensionFolder)) {
-    if (/^vector(?:--.*\.sql|\.control)$/.test(name)) await rm(join(extensionFolder, name));
-  }
-  await rm(join(libraryFolder, 'vector.so'), { force: true });
 }

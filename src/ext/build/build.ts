@@ -4,8 +4,9 @@ import { basename, join } from 'node:path';
 import { AppError, type Log } from '../../base/base.ts';
 import { readElf } from '../elf/elf.ts';
 import { digestOf, packBundle } from '../package/bundle.ts';
+import type { OpenedPackage } from '../package/open-package.ts';
 import type { Signer } from '../package/signing.ts';
-import type { Metadata, ServerFacts } from '../types.ts';
+import type { Metadata } from '../types.ts';
 import {
   defaultCompilers,
   hostArchitecture,
@@ -20,15 +21,6 @@ import { assertSettings, cmakeRecipe, pgxsRecipe } from './recipes.ts';
 import { runSteps, sourceName } from './steps.ts';
 import { copySources, readSources, type Sources } from './sources.ts';
 import { BuildLog, openWorkFolder } from './work-folder.ts';
-
-/** As `openPackage` gives it. */
-export interface OpenedPackage {
-  readonly facts: ServerFacts;
-  /** Path of its pg_config. */
-  readonly pgConfig: string;
-  readonly folder: string;
-  readonly digest: string;
-}
 
 export interface BuildOptions {
   /** A folder with a PGXS Makefile or a CMakeLists.txt; never written to. */
@@ -130,6 +122,8 @@ async function compile(
 ): Promise<Compiled> {
   const { facts } = options.package;
   const { architecture, config, paths } = facts;
+  assertPlain('the cache', workFolder);
+  assertPlain('the package', options.package.pgConfig);
   const packageFolder = await realpath(options.package.folder);
   const toolchain = await prepareToolchain({
     folder: join(workFolder, 'tools'),
@@ -175,6 +169,15 @@ async function compile(
     ...(leftOut.length === 0 ? [] : [`left out, not for a server: ${leftOut.join(', ')}`]),
   ];
   return { files, toolchain, notes };
+}
+
+/** make splits words at spaces, however they are quoted: what it would say of them helps nobody. */
+function assertPlain(what: string, path: string): void {
+  if (/^[\w./+~@%,=-]+$/.test(path)) return;
+  throw new AppError('invalid_input', `${what} lies in ${path}, a path that make can not read`, {
+    remedy: 'Put it where the path has letters, digits and no spaces.',
+    details: { path },
+  });
 }
 
 /** A failed build says where its log is; what is not about the build has none. */

@@ -47,6 +47,8 @@ export async function runSteps(recipe: Recipe, options: StepOptions): Promise<vo
   const signal = AbortSignal.any([options.signal, limit]);
   const environment = environmentOf(options);
   for (const { words, must } of recipe.steps) {
+    // A complaint of a step that was allowed to fail explains nothing of a later one.
+    const before = log.text.length;
     let exit = 0;
     try {
       exit = await runBuildProgram(words, { folder: workFolder, environment, onLine, signal });
@@ -54,7 +56,7 @@ export async function runSteps(recipe: Recipe, options: StepOptions): Promise<vo
       if (!limit.aborted || options.signal.aborted) throw cause;
       throw new AppError('timeout', `the build took longer than ${timeoutMs} ms`, { cause });
     }
-    if (exit !== 0 && must) throw await buildError(words[0], exit, options);
+    if (exit !== 0 && must) throw await buildError(words[0], exit, options, log.text.slice(before));
   }
 }
 
@@ -78,14 +80,15 @@ function environmentOf(options: StepOptions): Record<string, string> {
 async function buildError(
   program: string,
   exit: number,
-  { sources, architecture, log }: StepOptions,
+  { sources, architecture }: StepOptions,
+  said: string,
 ): Promise<AppError> {
-  const lines = log.text.split('\n');
+  const lines = said.split('\n');
   const missing = afterMark(lines, missingMark);
   if (missing !== undefined) return missingCompiler(missing, architecture);
   const native = afterMark(lines, nativeMark);
   if (native !== undefined) return await nativeError(native, sources);
-  const complaint = firstComplaint(log.text);
+  const complaint = firstComplaint(said);
   if (complaint === undefined) {
     return new AppError('ext_build_failed', `${program} failed with exit status ${exit}`);
   }

@@ -19,7 +19,22 @@ const alwaysVersioned = /^(?:lib(?:c|m|pthread|dl|rt|util|gcc_s|stdc\+\+)\.so\.\
 /** What the linker writes for packed relocations, which came with 2.36. */
 const packedRelocations = { version: 'GLIBC_ABI_DT_RELR', since: '2.36' };
 
-export function isLibrary(path: string): boolean {
+/**
+ * Functions of <math.h>, each also for float (f) and long double (l). Every postgres has libm loaded, so that
+ * libraries work that forget -lm; pgvector does, and its acos, log and sqrt then have no version.
+ */
+const mathFunctions: ReadonlySet<string> = new Set(
+  (
+    'acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp10 exp2 expm1 fabs ' +
+    'fdim floor fma fmax fmin fmod frexp hypot ilogb j0 j1 jn ldexp lgamma llrint llround log log10 log1p ' +
+    'log2 logb lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round ' +
+    'roundeven scalb scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc y0 y1 yn'
+  )
+    .split(' ')
+    .flatMap((name) => [name, `${name}f`, `${name}l`]),
+);
+
+function isLibrary(path: string): boolean {
   return /^lib\/.*\.so(?:\.\d+)*$/.test(path);
 }
 
@@ -200,6 +215,7 @@ function checkSymbols(
   const missing = [...elf.undefined].filter(
     (name) =>
       !exported.has(name) &&
+      !mathFunctions.has(name) &&
       !elf.versioned.has(name) &&
       !others.some((other) => other.defined.has(name)),
   );
@@ -219,7 +235,9 @@ function checkSymbols(
       level: 'refuse',
       rule: 'missing-symbol',
       message: `${file} uses ${names}, which neither PostgreSQL ${facts.version} nor the bundle has.`,
-      remedy: `Build it against a package of this server, or take a release of it for ${facts.major}.`,
+      remedy:
+        `Build it against a package of this server, or take a release of it for ${facts.major}; ` +
+        'link it with what has them if they are from another library.',
       file,
     },
   ];

@@ -24,7 +24,7 @@ import type { PlanOptions } from './plan.ts';
 import { takeBack } from './rollback.ts';
 import { waysOf, type Ways } from './sides.ts';
 import {
-  catalogueLimits,
+  limitsOf,
   lockName,
   planDeployment,
   sidesOf,
@@ -276,7 +276,8 @@ async function updateCatalogue(way: Way, metadata: Metadata): Promise<void> {
   const { target, plan, options } = way;
   const { server, host, layout } = target;
   await applyCatalogue(server, plan.catalogue, {
-    ...catalogueLimits(options),
+    ...limitsOf(options),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     smoke: smokeByExtension(await readSmoke(host, layout, plan.release, metadata), metadata),
   });
 }
@@ -286,7 +287,12 @@ async function finish(way: Way): Promise<void> {
   const { host, layout, clock, server } = target;
   await append(host, layout, clock, plan.id, { step: 'end', event: 'begins' });
   options.onStep?.('end', 'begins');
-  await server.record(plan, { state: 'deployed', actor: options.actor });
+  const journal = await readActive(host, layout);
+  await server.record(plan, {
+    state: 'deployed',
+    actor: options.actor,
+    steps: journal?.lines ?? [],
+  });
   if (!hasEnded(before, 'end')) {
     await append(host, layout, clock, plan.id, { step: 'end', event: 'ends' });
   }

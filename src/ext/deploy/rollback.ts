@@ -13,10 +13,10 @@ import {
 import { lookAt } from '../release/live.ts';
 import { apply, clearLeftovers } from '../release/operations.ts';
 import { readMetadata } from '../release/store.ts';
-import { undoCatalogue, type Undone } from '../server/catalogue.ts';
+import { undoCatalogue } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
 import { waysOf } from './sides.ts';
-import { catalogueLimits, lockName, sidesOf, type Target } from './target.ts';
+import { limitsOf, lockName, sidesOf, type Target } from './target.ts';
 
 export interface RollbackOptions {
   /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
@@ -109,34 +109,22 @@ export async function takeBack(
   await say('begins');
   try {
     if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
-      const { left } = await undoCatalogue(server, plan.catalogue, catalogueLimits(options));
-      const [first] = left;
-      if (first !== undefined) throw notUndone(first, left);
+      // Fails before any file goes back: a catalogue that needs the new ones keeps them.
+      await undoCatalogue(server, plan.catalogue, limitsOf(options));
     }
     if (await filesBack(target, deployment)) await restartBack(plan, options);
     if (begun(deployment, 'end'))
-      await server.record(plan, { state: 'rolled_back', actor: options.actor });
+      await server.record(plan, {
+        state: 'rolled_back',
+        actor: options.actor,
+        steps: deployment.lines,
+      });
     await say('ends');
     if (deployment.isActive) await endJournal(host, layout);
   } catch (error) {
     await say('fails', { message: (error as Error).message });
     throw error;
   }
-}
-
-/** The new files stay under a catalogue that needs them. */
-function notUndone({ step, why }: Undone['left'][number], left: Undone['left']): AppError {
-  const { database, extension } = step;
-  return new AppError(
-    'ext_failed',
-    `${extension} in ${database} can not go back: ${why}; its files stay as they are`,
-    {
-      details: { left },
-      remedy:
-        'Take away what depends on it, or restore the database; then roll back again. ' +
-        'Files alone go back with --files-only.',
-    },
-  );
 }
 
 /** Whether any file of the server had been touched. */

@@ -2,11 +2,10 @@
 import type { Clock, Log } from '../../base/base.ts';
 import type { Plan, TargetOptions } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
-import { updatePath } from '../check/update-path.ts';
 import { openHost } from '../host/open-host.ts';
 import { readServerFacts } from '../package/facts.ts';
 import { layoutOf, libraryPaths, livePaths, type Layout } from '../release/layout.ts';
-import { planCatalogue } from '../server/plan-catalogue.ts';
+import { catalogueSteps } from '../server/plan-catalogue.ts';
 import { openServer, type TargetServer } from '../server/server.ts';
 import type { Bundle, ServerFacts } from '../types.ts';
 import { composePlan, seeFiles, type PlanOptions } from './plan.ts';
@@ -74,13 +73,18 @@ export function lockName({ layout }: Target): string {
   return `deploy ${layout.folder}`;
 }
 
-/** For how long SQL that changes a catalogue may wait and run. */
-export function catalogueLimits(options: {
+/** For how long SQL that changes a catalogue may wait and run, where it is said. */
+export function limitsOf({
+  lockTimeoutMs,
+  statementTimeoutMs,
+}: {
   readonly lockTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
-}): { lockTimeoutMs: number; statementTimeoutMs: number } {
-  const { lockTimeoutMs = 5_000, statementTimeoutMs = 600_000 } = options;
-  return { lockTimeoutMs, statementTimeoutMs };
+}): { lockTimeoutMs?: number; statementTimeoutMs?: number } {
+  return {
+    ...(lockTimeoutMs === undefined ? {} : { lockTimeoutMs }),
+    ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
+  };
 }
 
 export interface CatalogueOptions {
@@ -99,10 +103,9 @@ export async function planDeployment(
   const { host, server, facts, layout, clock } = target;
   const { metadata } = bundle;
   const [state, files] = await Promise.all([server.state(), seeFiles(host, layout, bundle)]);
-  const names = metadata.files.map(({ path }) => path.replace(/^.*\//, ''));
-  const catalogue = planCatalogue(state, {
+  const catalogue = catalogueSteps(state, {
     extensions: metadata.extensions,
-    updatePath: (name, from, to) => updatePath(name, names, from, to),
+    fileNames: metadata.files.map(({ path }) => path.replace(/^.*\//, '')),
     ...(options.databases === undefined ? {} : { databases: options.databases }),
     create: options.create,
   });

@@ -98,9 +98,9 @@ test('whatever is done to a library, it is read or refused as bad input', () => 
         expect(failure?.code ?? 'invalid_input').toBe('invalid_input');
       }
     }),
-    { numRuns: 1_500 },
+    { numRuns: 600 },
   );
-  expect(refused).toBeGreaterThan(500);
+  expect(refused).toBeGreaterThan(200);
 });
 
 test('code that does something else gives no magic, but says so', () => {
@@ -115,17 +115,11 @@ test('code that does something else gives no magic, but says so', () => {
   });
 });
 
-test('what gcc makes of it at every level of optimisation is read', ({ skip }) => {
+test('what gcc makes of it with and without optimisation is read', ({ skip }) => {
   if (spawnSync('gcc', ['--version']).status !== 0) skip('gcc is not installed');
   const scratch = mkdtempSync(join(tmpdir(), 'centuria-elf-'));
   try {
-    const variants = [
-      '-O0',
-      '-O1',
-      '-O3',
-      '-Os -fcf-protection=full',
-      '-O0 -fno-omit-frame-pointer -g',
-    ];
+    const variants = ['-O0', '-O3', '-O0 -fcf-protection=full -fno-omit-frame-pointer'];
     for (const variant of variants) {
       const file = join(scratch, 'sample.so');
       const words = ['-shared', '-fPIC', '-DMAJOR=18', ...variant.split(' '), '-o', file];

@@ -25,11 +25,15 @@ function shellWords(script: string, { args = [] }: RunOptions): string[] {
   return ['-c', script, 'sh', ...args];
 }
 
-/** Runs a program to its end; its whole process group is ended when it is aborted or takes too long. */
+/**
+ * Runs a program to its end; its whole process group is ended when it is aborted or takes too long.
+ * `onOutput` sees what it prints as it comes, for whoever has to know before the end.
+ */
 export async function runProgram(
   program: string,
   words: readonly string[],
   options: RunOptions,
+  onOutput?: (bytes: Buffer) => void,
 ): Promise<RunResult> {
   const { input, signal, timeoutMs = defaultTimeoutMs } = options;
   signal?.throwIfAborted();
@@ -40,7 +44,10 @@ export async function runProgram(
   });
   const stdout: Buffer[] = [];
   let stderr = '';
-  child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
+  child.stdout.on('data', (bytes: Buffer) => {
+    stdout.push(bytes);
+    onOutput?.(bytes);
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-mostErrorBytes);
   });
@@ -62,6 +69,13 @@ export async function runProgram(
     const exit = await new Promise<number>((ended, failed) => {
       child.once('error', failed);
       child.once('close', (code) => ended(code ?? 137));
+      // Who was ended has nothing more to say, even if somebody else still holds its output: ssh gives it
+      // to the process that keeps the connection.
+      child.once('exit', () => {
+        if (!stop.aborted) return;
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
     });
     signal?.throwIfAborted();
     if (limit.aborted) {

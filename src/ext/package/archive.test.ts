@@ -69,7 +69,7 @@ test('any files come back as they were', async () => {
 test('the same files give the same bytes whatever their order, without time, owner or system', async () => {
   const packed = await packArchive(files);
   expect(await packArchive(new Map([...files].toReversed()))).toEqual(packed);
-  expect([...packed.subarray(0, 10)]).toEqual([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
+  expect([...packed.subarray(0, 10)]).toEqual([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
   const header = gunzipSync(packed).subarray(0, 512).toString('latin1');
   expect(header.slice(108, 124)).toBe('0000000\x000000000\x00');
   expect(header.slice(136, 148)).toBe('00000000000\x00');

@@ -55,7 +55,7 @@ export async function packArchive(files: ReadonlyMap<string, ArchiveFile>): Prom
     };
     return { header, body: data };
   });
-  const packed = await compress(await packTar(entries), { level: 9 });
+  const packed = await compress(await packTar(entries), { level: 6 });
   // RFC 1952: the tenth byte names the system that compressed; 255 says unknown.
   packed[9] = 255;
   return packed;

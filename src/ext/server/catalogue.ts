@@ -18,7 +18,6 @@ import type { TargetServer } from './server.ts';
 import type { ExtFinding } from '../types.ts';
 import { checkSmoke } from './smoke.ts';
 
-export { planCatalogue } from './plan-catalogue.ts';
 export type { CatalogueEvent, CatalogueOptions } from './catalogue-transaction.ts';
 
 export interface ApplyOptions extends CatalogueOptions {

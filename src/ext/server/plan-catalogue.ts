@@ -2,7 +2,6 @@ import { AppError } from '../../base/base.ts';
 import { updatePath } from '../check/update-path.ts';
 import type { CatalogueStep, ServerState } from '../deployment-types.ts';
 import type { ExtensionEntry } from '../types.ts';
-import type { TargetServer } from './server.ts';
 
 export interface PlanCatalogueOptions {
   readonly extensions: readonly ExtensionEntry[];
@@ -12,14 +11,6 @@ export interface PlanCatalogueOptions {
   readonly databases?: readonly string[];
   /** Extensions to be made where they are not; asks for `databases`. */
   readonly create?: readonly string[];
-}
-
-/** As `catalogueSteps`, on the server as it is now. */
-export async function planCatalogue(
-  server: TargetServer,
-  options: PlanCatalogueOptions,
-): Promise<CatalogueStep[]> {
-  return catalogueSteps(await server.state(), options);
 }
 
 /**

@@ -41,9 +41,9 @@ done
 const addScript = `
 set -eu
 put() {
-  for file in "$1"/*; do
-    if [ -e "$file" ] || [ -L "$file" ]; then ln -sfn -- "$file" "$2/"; fi
-  done
+  to=$2
+  set -- "$1"/*
+  if [ -e "$1" ] || [ -L "$1" ]; then ln -sfn -- "$@" "$to/"; fi
 }
 put "$1/lib" "$2"
 put "$1/extension" "$3"
