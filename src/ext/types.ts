@@ -5,7 +5,7 @@ export type Architecture = (typeof architectures)[number];
 
 /** `Pg_magic_struct` of PostgreSQL's fmgr.h: a server loads only libraries that agree with its own. */
 export interface Magic {
-  /** The size of the structure in bytes: 24 up to 14, 56 from 15 to 17, 72 from 18. */
+  /** The size of the structure in bytes: 28 for 12, 24 for 13 and 14, 56 from 15 to 17, 72 from 18. */
   readonly sizeBytes: number;
   /** The major version: 17 (17.x says 1700, and 12 says 1200). */
   readonly major: number;

@@ -204,6 +204,7 @@ async function rehearseOnTarget(way: Way, metadata: Metadata): Promise<void> {
     installed: state.installed,
     smoke: await readSmoke(host, layout, plan.release, metadata),
     preload: plan.needsRestart,
+    templateFolder: `${layout.folder}/rehearsal`,
     clock,
     log,
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -28,8 +28,8 @@ export async function beginJournal(
   const { exit } = await host.run(
     `set -eu
 umask 022
+mkdir -p "$1/journal" "$1/current" "$1/releases"
 cd "$1"
-mkdir -p journal current releases
 cat > "journal/$2.jsonl"
 if ln -s "journal/$2.jsonl" active 2>/dev/null; then
   sync "journal/$2.jsonl" journal . 2>/dev/null || sync
