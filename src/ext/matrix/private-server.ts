@@ -26,7 +26,7 @@ const settings = {
   shared_buffers: '32MB',
 } as const;
 
-const nativeArchitecture: Architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+export const nativeArchitecture: Architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 /** Where Debian's cross compilers keep the C library that programs of the other architecture load. */
 const sysroots: Readonly<Record<Architecture, string>> = {
@@ -34,36 +34,45 @@ const sysroots: Readonly<Record<Architecture, string>> = {
   aarch64: '/usr/aarch64-linux-gnu',
 };
 
-/** Starts one in an empty folder. Throws `unavailable` where programs of that architecture can't be run. */
-export async function startPrivateServer(
+/**
+ * Mirrors a cached server into a folder, with its programs run by an emulator where they are of another
+ * architecture. Throws `unavailable` where there is none.
+ */
+export async function openPrivateInstall(
   host: Host,
   options: {
     readonly server: ServerPaths;
+    readonly architecture: Architecture;
+    readonly folder: string;
+    readonly signal?: AbortSignal;
+  },
+): Promise<ServerPaths> {
+  const { server, architecture, folder, signal } = options;
+  const emulator =
+    architecture === nativeArchitecture ? undefined : await findEmulator(architecture);
+  const install = join(folder, 'install');
+  await mkdir(install);
+  await chmod(install, 0o755);
+  const paths = await mirrorInstall(host, server, install, signal);
+  if (emulator !== undefined) await wrapForEmulator(paths.binFolder, emulator);
+  return paths;
+}
+
+/** Starts the server of a private install, with data below the folder. */
+export async function startPrivateServer(
+  paths: ServerPaths,
+  options: {
     readonly major: number;
     readonly version: string;
-    readonly architecture: Architecture;
     readonly folder: string;
     readonly log: Log;
     readonly signal?: AbortSignal;
   },
 ): Promise<PrivateServer> {
-  const { server, folder, architecture, log, signal } = options;
-  const install = join(folder, 'install');
-  await mkdir(install);
-  await chmod(install, 0o755);
-  const paths = await mirrorInstall(host, server, install, signal);
-  if (architecture !== nativeArchitecture) {
-    await wrapForEmulator(paths.binFolder, await findEmulator(architecture));
-  }
+  const { folder, major, version, log, signal } = options;
+  const { binFolder } = paths;
   const running = await startPostgres(
-    {
-      major: options.major,
-      version: options.version,
-      binFolder: paths.binFolder,
-      packages: [],
-      hasVector: false,
-      origin: 'cache',
-    },
+    { major, version, binFolder, packages: [], hasVector: false, origin: 'cache' },
     { folder: join(folder, 'server'), settings, log, ...(signal === undefined ? {} : { signal }) },
   );
   const { username, password, pathname } = new URL(running.url);
