@@ -52,7 +52,7 @@ export function renderStatus(context: CliContext, status: ExtStatus): string {
   return [
     `PostgreSQL ${server.version}, ${server.architecture}, on ${host}`,
     bundles.length === 0
-      ? 'Nothing is deployed here. centuria ext deploy does it.'
+      ? 'Nothing is deployed here. centuria ext deploy does it.\n'
       : table(bundles, bundleColumns),
     ...(drift.length === 0 ? [] : [`${drift.join('\n')}\n`]),
     ...(recent.length === 0 ? [] : [table(recent, deploymentColumns(context))]),

@@ -4,6 +4,7 @@ import { registerExtBuild } from './ext-build.ts';
 import { registerExtCheck } from './ext-check.ts';
 import { registerExtDeploy } from './ext-deploy.ts';
 import { registerExtKeys } from './ext-keys.ts';
+import { registerExtMatrix } from './ext-matrix.ts';
 import { registerExtPackage } from './ext-package.ts';
 import { registerExtRollback } from './ext-rollback.ts';
 import { registerExtStage } from './ext-stage.ts';
@@ -24,6 +25,7 @@ export function registerExt(program: Command, context: CliContext): void {
     registerExtVerify,
     registerExtRollback,
     registerExtStatus,
+    registerExtMatrix,
     registerExtKeys,
   ]) {
     register(group, context);

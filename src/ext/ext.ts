@@ -38,3 +38,4 @@ export { deploy, type Deployed, type DeployOptions } from './deploy/deploy.ts';
 export { rollBack, type RolledBack, type RollbackOptions } from './deploy/rollback.ts';
 export { statusOf } from './deploy/status.ts';
 export { verifyLive } from './deploy/verify.ts';
+export { runMatrix, type MatrixRow } from './matrix/matrix.ts';
