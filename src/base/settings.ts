@@ -249,6 +249,20 @@ export const settings = {
       'Outcomes that are older, days, are forgotten, and the words of tasks that only they had. 0: kept for ever.',
     default: 365,
   }),
+  extStagingFolder: setting({
+    schema: Type.String({ pattern: '^/' }),
+    env: 'CENTURIA_EXT_STAGING_FOLDER',
+    description: 'Where releases of extensions lie on a target: centuria ext.',
+    default: '/opt/libraries/postgresql',
+  }),
+  extPassword: setting({
+    schema: Type.String(),
+    env: 'CENTURIA_EXT_PASSWORD',
+    description:
+      'The password of the server that extensions are deployed to. Empty: PGPASSWORD, then the password file of libpq.',
+    default: '',
+    secret: true,
+  }),
   workerConcurrency: setting({
     schema: Type.Integer({ minimum: 0, maximum: 10_000 }),
     env: 'CENTURIA_WORKER_CONCURRENCY',

@@ -11,6 +11,7 @@ import { registerCompletion } from './completion.ts';
 import { registerConfig } from './config.ts';
 import { createContext, outputFormats, type CliContext, type ProcessFace } from './context.ts';
 import { registerDoctor } from './doctor.ts';
+import { registerExt } from './ext.ts';
 import { reportFailure } from './failure.ts';
 import { registerLearn } from './learn.ts';
 import { registerLogin } from './login.ts';
@@ -53,6 +54,7 @@ const groups: readonly ((program: Command, context: CliContext) => void)[] = [
   registerDoctor,
   registerMigrate,
   registerPg,
+  registerExt,
   registerConfig,
   registerCompletion,
 ];

@@ -117,10 +117,13 @@ function optionWords(option: Option): OptionWords {
   return name === undefined ? words : { ...words, value: valueKind(name, option.argChoices) };
 }
 
+/** Names of values that are files or folders of this machine. */
+const fileKinds = new Set(['path', 'file', 'bundle', 'bundle-or-source', 'source']);
+
 /** What a value is, by the name that the help gives it. */
 function valueKind(name: string, choices: readonly string[] | undefined): ValueKind {
   if (choices !== undefined) return { kind: 'words', words: choices };
-  if (name === 'path' || name === 'file') return { kind: 'files' };
+  if (fileKinds.has(name)) return { kind: 'files' };
   const asked = askedKinds.find((kind) => kind === name);
   return asked === undefined ? { kind: 'other' } : { kind: 'asked', what: asked };
 }

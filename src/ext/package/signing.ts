@@ -60,7 +60,7 @@ export interface TrustedKey {
 }
 
 const privateName = 'signing-key.pem';
-const publicName = 'signing-key.pub';
+export const publicKeyName = 'signing-key.pub';
 const trustedName = 'trusted';
 
 /**
@@ -81,7 +81,7 @@ export async function openSigningKey(
   const path = join(folder, privateName);
   const key = (await readPrivateKey(path)) ?? (await makePrivateKey(folder));
   const publicKey = createPublicKey(key);
-  await writeOnce(join(folder, publicName), pemOf(publicKey), 0o644);
+  await writeOnce(join(folder, publicKeyName), pemOf(publicKey), 0o644);
   return {
     keyId: keyIdOf(publicKey),
     sign: async (bytes) => signBytes(null, bytes, key),
@@ -96,7 +96,7 @@ export async function readTrustedKeys(folder: string): Promise<TrustedKey[]> {
   );
   const paths = names.toSorted().map((name) => join(trusted, name));
   const keys: TrustedKey[] = [];
-  for (const path of [join(folder, publicName), ...paths]) {
+  for (const path of [join(folder, publicKeyName), ...paths]) {
     const text = await readFile(path, 'utf8').catch(undefinedWhereAbsent);
     if (text !== undefined) keys.push(parsePublicKey(text, path));
   }
@@ -182,7 +182,7 @@ export function parsePublicKey(text: string, file: string): TrustedKey {
   } catch (cause) {
     throw new AppError('invalid_input', `${file} is no Ed25519 public key: ${messageOf(cause)}`, {
       details: { file },
-      remedy: `Give the file ${publicName} of the installation that signed.`,
+      remedy: `Give the file ${publicKeyName} of the installation that signed.`,
       cause,
     });
   }
@@ -212,7 +212,7 @@ function unsigned(envelope: Envelope, trusted: readonly TrustedKey[]): AppError 
     {
       details: { reason: 'unknown_key', keyIds: claimed },
       remedy:
-        `If you trust its maker, get their ${publicName} on a way that you trust, ` +
+        `If you trust its maker, get their ${publicKeyName} on a way that you trust, ` +
         'and run: centuria ext trust FILE',
     },
   );
