@@ -108,7 +108,9 @@ export function stateOf({ lines, isActive }: Deployment): DeploymentState {
   const undone = lines.findLast(({ step }) => step === 'rollback');
   if (undone?.event === 'ends') return 'rolled_back';
   if (undone?.event === 'fails') return 'rollback_failed';
-  if (last?.step === 'end' && last.event === 'ends') return 'deployed';
+  if (undone !== undefined) return 'unfinished';
+  // Not the last line alone: whoever was killed between it and the end of `active` has gone on from there.
+  if (lines.some(({ step, event }) => step === 'end' && event === 'ends')) return 'deployed';
   if (last?.step === 'restart' && last.event === 'begins') return 'waiting_for_restart';
   return isActive ? 'unfinished' : 'rolled_back';
 }
