@@ -67,11 +67,14 @@ export async function extensionRounds(options: ExtChaosOptions): Promise<ChaosRe
     const run = (name: string, count: number, disturb: Disturb): Promise<ChaosResult> =>
       runRounds(on, { name, rounds: count, seed, say }, disturb);
     const usual = { do: await timed(on, false), undo: await timed(on, true) };
-    const results = [
-      await run('ext-kill-9', rounds, (_, round) => killed(on, round, usual)),
-      await run('ext-server-stopped', few, (_, round) => serverStopped(on, round, usual)),
-    ];
-    results.push(await cutRounds(run, few, usual, seed));
+    const results = [await run('ext-kill-9', rounds, (_, round) => killed(on, round, usual))];
+    // What one scenario has left behind would be counted against the next one.
+    const isWell = (): boolean => results.every(({ problem }) => problem === undefined);
+    if (isWell()) {
+      const stopped: Disturb = (_, round) => serverStopped(on, round, usual);
+      results.push(await run('ext-server-stopped', few, stopped));
+    }
+    if (isWell()) results.push(await cutRounds(run, few, usual, seed));
     return results.map((result) => ({ ...result, deployMs: usual.do, rollbackMs: usual.undo }));
   } finally {
     await on.stop();
@@ -194,7 +197,10 @@ async function runRounds(
   const steps = new Map<string, number>();
   let problem: string | undefined;
   let count = 0;
-  const before = await stateNow(on);
+  const before = await stateNow(on).catch((error: unknown) => {
+    problem = `it can not begin: ${toAppError(error).message}`;
+    return '';
+  });
   while (count < rounds && problem === undefined) {
     const [how, onward, rehearsing, share] = [random(), random(), random(), random()];
     const undo = how < 1 / 3;
@@ -202,11 +208,12 @@ async function runRounds(
     count += 1;
     try {
       if (undo) await deploy(on.target, on.bundle(newer), plainly);
+      const known = await newestId(on, undo);
       if (await disturb(on, round)) counts.disturbed += 1;
       const release = await releaseOf(on);
       if (release === undefined) counts.mixed += 1;
       else counts[release === older ? 'older' : 'newer'] += 1;
-      const step = await lastStep(on);
+      const step = await lastStep(on, known);
       steps.set(step, (steps.get(step) ?? 0) + 1);
       const wentOn = await finish(on, round);
       counts[wentOn ? 'wentOn' : 'wentBack'] += 1;
@@ -284,10 +291,20 @@ async function journalsOf({ target }: Deployments): Promise<string> {
     .join('\n');
 }
 
-async function lastStep({ target }: Deployments): Promise<string> {
+/** Where the journal of this round ends; one that is `known` from before is another round's. */
+async function lastStep({ target }: Deployments, known: string | undefined): Promise<string> {
   const [newest] = await listDeployments(target.host, target.layout);
   const last = newest?.lines.at(-1);
-  return last === undefined ? 'nothing' : `${last.step} ${last.event}`;
+  return last === undefined || newest?.plan.id === known
+    ? 'not begun'
+    : `${last.step} ${last.event}`;
+}
+
+/** Of the deployment that is not this round's; a way back goes on in the journal of its deployment. */
+async function newestId({ target }: Deployments, undo: boolean): Promise<string | undefined> {
+  if (undo) return undefined;
+  const [newest] = await listDeployments(target.host, target.layout);
+  return newest?.plan.id;
 }
 
 const releasePrefix = (release: string): string => `centuria_counter-${release}-`;

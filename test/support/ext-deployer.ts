@@ -1,11 +1,12 @@
 /**
  * A process that deploys and is killed: `node ext-deployer.ts OPTIONS.json`. It ends itself by SIGKILL where
- * the options say so, with the scripts that it has started.
+ * the options say so; who kills it from outside is told by `opened` on its output when it begins.
  */
 import { readFileSync } from 'node:fs';
 import { createLog, systemClock } from '../../src/base/base.ts';
 import type { ServerAddress } from '../../src/ext/deployment-types.ts';
 import { deploy } from '../../src/ext/deploy/deploy.ts';
+import { rollBack } from '../../src/ext/deploy/rollback.ts';
 import { openTarget } from '../../src/ext/deploy/target.ts';
 import { readBundle } from '../../src/ext/package/bundle.ts';
 
@@ -20,6 +21,9 @@ export interface DeployerOptions {
   /** `switch begins`: after which line of the journal it ends. */
   readonly killAt?: string;
   readonly adopt?: boolean;
+  readonly rehearse?: boolean;
+  /** Takes the last deployment back instead. */
+  readonly undo?: boolean;
 }
 
 const file = process.argv[2] ?? '';
@@ -33,18 +37,24 @@ const target = await openTarget(
   { address, stagingFolder, ...(host === undefined ? {} : { host }) },
   { clock: systemClock, log, ...(sshOptions === undefined ? {} : { sshOptions }) },
 );
-const { state } = await deploy(target, bundle, {
-  adopt: options.adopt ?? false,
-  acceptOneWay: false,
-  acceptStandbys: false,
-  mayRestart: false,
-  create: [],
-  ...(options.databases === undefined ? {} : { databases: options.databases }),
-  rehearse: false,
-  actor: 'test',
-  onStep(step, event) {
-    if (`${step} ${event}` === killAt) process.kill(process.pid, 'SIGKILL');
-  },
-});
+const onStep = (step: string, event: string): void => {
+  if (`${step} ${event}` === killAt) process.kill(process.pid, 'SIGKILL');
+};
+process.stdout.write('opened\n');
+if (options.undo === true) {
+  await rollBack(target, { actor: 'test', onStep });
+} else {
+  await deploy(target, bundle, {
+    adopt: options.adopt ?? false,
+    acceptOneWay: false,
+    acceptStandbys: false,
+    mayRestart: false,
+    create: [],
+    ...(options.databases === undefined ? {} : { databases: options.databases }),
+    rehearse: options.rehearse ?? false,
+    actor: 'test',
+    onStep,
+  });
+}
 await target.close();
-process.stdout.write(`${state}\n`);
+process.stdout.write('done\n');

@@ -55,6 +55,7 @@ export interface Deployments {
   readonly server: ExtensionServer;
   readonly folder: string;
   readonly target: Target;
+  readonly stagingFolder: string;
   /** Of a release of the sample: `1.0`. */
   bundle(release: string): Bundle;
   bundleFile(release: string): string;
@@ -95,6 +96,7 @@ export async function openDeployments(releases: readonly string[]): Promise<Depl
   return {
     server,
     folder,
+    stagingFolder,
     target,
     bundle: (release) => found(release).bundle,
     bundleFile: (release) => found(release).file,
