@@ -56,6 +56,17 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      {
+        test: {
+          // Proofs that take minutes: `npm run proofs`. Their short forms are among the integration tests.
+          name: 'proofs',
+          include: ['test/proofs/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          setupFiles: ['test/support/seed.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 240_000,
+        },
+      },
     ],
   },
 });

@@ -13,6 +13,7 @@ import {
   type ApplyOptions,
   type CatalogueEvent,
 } from '../../src/ext/server/catalogue.ts';
+import { describeExtensions, fingerprint } from '../../src/ext/server/fingerprint.ts';
 import { openServer, type TargetServer } from '../../src/ext/server/server.ts';
 import {
   extensionServerUnavailable,
@@ -106,8 +107,12 @@ describe.skipIf(await extensionServerUnavailable())('the catalogue of a deployme
     const events: CatalogueEvent[] = [];
     const smoke = new Map([['probe', 'do $$ begin assert probe_says() = 11; end $$']]);
     const onStep = (_: CatalogueStep, event: CatalogueEvent): number => events.push(event);
+    const print = (): Promise<string> =>
+      server.inDatabase(database, (client) => fingerprint(client));
+    const before = await print();
     await applyCatalogue(server, steps, { ...options, smoke, onStep });
     expect(await versions()).toEqual(['probe 1.1', 'probe_top 1.0']);
+    expect(await print()).not.toBe(before);
     await applyCatalogue(server, steps, { ...options, smoke, onStep });
     const both = ['committed', 'committed'];
     expect(events).toEqual(
@@ -117,6 +122,7 @@ describe.skipIf(await extensionServerUnavailable())('the catalogue of a deployme
     const undone = await undoCatalogue(server, steps);
     expect(undone.map(({ extension }) => extension)).toEqual(['probe_top', 'probe']);
     expect(await versions()).toEqual(['probe 1.0']);
+    expect(await print()).toBe(before);
     expect(await undoCatalogue(server, steps)).toEqual([]);
     const notes = await server.inDatabase(database, (client) =>
       client.query(sql`select * from public.probe_notes`),
@@ -312,6 +318,22 @@ describe.skipIf(await extensionServerUnavailable())('the catalogue of a deployme
     expect(functions).toContainEqual({ library: 'citext', symbol: 'citext_eq' });
     expect(functions.filter(({ symbol }) => symbol === 'citext_hash')).toHaveLength(1);
     expect(new Set(functions.map(({ library }) => library))).toEqual(new Set(['citext']));
+  });
+
+  test('an extension is described object by object, whatever kind they are', async () => {
+    const lines = await server.inDatabase(database, async (client) => {
+      await client.script(
+        'create extension hstore schema public; create extension cube schema public',
+      );
+      return await describeExtensions(client, 'hstore');
+    });
+    expect(lines.length).toBeGreaterThan(80);
+    expect(
+      lines.filter((line) => line.includes('CREATE OR REPLACE FUNCTION')).length,
+    ).toBeGreaterThan(40);
+    const operators = lines.filter((line) => line.startsWith('hstore: operator public.'));
+    expect(operators.length).toBeGreaterThan(10);
+    expect(lines.filter((line) => !line.startsWith('hstore: '))).toEqual([]);
   });
 
   test('a deployment is a row with its last state that everybody may read', async () => {

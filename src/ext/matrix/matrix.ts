@@ -6,9 +6,10 @@ import { toAppError } from '../../base/base.ts';
 import { installPostgres, type PostgresInstall } from '../../database/database.ts';
 import type { Bundle } from '../types.ts';
 import { nativeArchitecture } from './private-server.ts';
-import { gateRow, runRow, type MatrixRow, type RowOptions } from './row.ts';
+import { gateRow, runRow } from './row.ts';
+import type { MatrixRow, RowOptions } from './row-work.ts';
 
-export type { MatrixRow, MatrixSource, Stage, UpdateResult } from './row.ts';
+export type { MatrixRow, MatrixSource, Stage, UpdateResult } from './row-work.ts';
 
 export const allMajors: readonly number[] = [12, 13, 14, 15, 16, 17, 18];
 
