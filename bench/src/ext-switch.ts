@@ -28,6 +28,7 @@ import { median, type Measured } from './report.ts';
 const log = createLog({ level: 'error' });
 const quietSeconds = 5;
 const sessions = 4;
+const recoveryMs = 30_000;
 
 /** An update of files and catalogue and back, with and without a rehearsal, here and over SSH. */
 export async function switches(on: Deployments, repeats: number): Promise<Measured[]> {
@@ -182,6 +183,23 @@ function startLoad({ paths, url }: ExtensionServer, script: string, words: strin
   };
 }
 
+/** After a crash the server tells of it and ends all sessions before it lets anybody in again. */
+async function takesConnections({ url }: ExtensionServer): Promise<void> {
+  const deadline = performance.now() + recoveryMs;
+  for (;;) {
+    const client = new Client({ connectionString: url });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await delay(50);
+    }
+  }
+}
+
 /** As the server's own log says: of a signal. */
 async function crashes({ folder }: ExtensionServer): Promise<number> {
   const text = await readFile(join(folder, 'server/server.log'), 'utf8');
@@ -257,6 +275,7 @@ async function replaced(
     for (const client of clients) {
       await client.query(ask).catch(() => (lost += 1));
     }
+    await takesConnections(server);
     return { lost, crashes: await crashes(server) };
   } finally {
     await Promise.all(clients.map((client) => client.end().catch(() => undefined)));

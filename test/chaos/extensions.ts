@@ -12,7 +12,7 @@ import { createLog, systemClock, toAppError } from '../../src/base/base.ts';
 import { deploy } from '../../src/ext/deploy/deploy.ts';
 import { rollBack } from '../../src/ext/deploy/rollback.ts';
 import { statusOf } from '../../src/ext/deploy/status.ts';
-import { openTarget } from '../../src/ext/deploy/target.ts';
+import { openTarget, type Target } from '../../src/ext/deploy/target.ts';
 import { listDeployments, readActive } from '../../src/ext/release/journal.ts';
 import { targetOf } from '../../src/ext/release/layout.ts';
 import { lookAt } from '../../src/ext/release/live.ts';
@@ -74,7 +74,7 @@ export async function extensionRounds(options: ExtChaosOptions): Promise<ChaosRe
       const stopped: Disturb = (_, round) => serverStopped(on, round, usual);
       results.push(await run('ext-server-stopped', few, stopped));
     }
-    if (isWell()) results.push(await cutRounds(run, few, usual, seed));
+    if (isWell()) results.push(await cutRounds(run, few, seed));
     return results.map((result) => ({ ...result, deployMs: usual.do, rollbackMs: usual.undo }));
   } finally {
     await on.stop();
@@ -89,7 +89,6 @@ interface Usual {
 async function cutRounds(
   run: (name: string, count: number, disturb: Disturb) => Promise<ChaosResult>,
   rounds: number,
-  usual: Usual,
   seed: number,
 ): Promise<ChaosResult> {
   const chaos = 'ext-ssh-cut';
@@ -98,19 +97,18 @@ async function cutRounds(
   }
   const sshd = await startSshd();
   try {
-    return await run(chaos, rounds, async (on, { share, undo }) => {
-      const { address } = on.server;
-      const target = await openTarget(
-        { host: sshd.to, address, stagingFolder: on.stagingFolder },
+    const open = (on: Deployments): Promise<Target> =>
+      openTarget(
+        { host: sshd.to, address: on.server.address, stagingFolder: on.stagingFolder },
         { clock: systemClock, log: createLog({ level: 'silent' }), sshOptions: sshd.options },
       );
+    let usual: Usual | undefined;
+    return await run(chaos, rounds, async (on, { share, undo }) => {
+      usual ??= await usualOver(on, await open(on), undo);
+      const target = await open(on);
       // The parent of the shell is the part of sshd that serves this connection.
       const session = Number((await target.host.check('echo $PPID')).toString());
-      const working = ended(
-        undo
-          ? rollBack(target, { actor: 'test' })
-          : deploy(target, on.bundle(newer), { ...plainly, rehearse: false }),
-      );
+      const working = ended(undisturbed(on, target, undo));
       await delay(share * (undo ? usual.undo : usual.do));
       process.kill(session, 'SIGKILL');
       const how = await working;
@@ -120,6 +118,24 @@ async function cutRounds(
   } finally {
     await sshd.stop();
   }
+}
+
+function undisturbed(on: Deployments, target: Target, undo: boolean): Promise<unknown> {
+  return undo
+    ? rollBack(target, { actor: 'test' })
+    : deploy(target, on.bundle(newer), { ...plainly, rehearse: false });
+}
+
+/** One of each, undisturbed, so that what comes afterwards begins as it would have. */
+async function usualOver(on: Deployments, target: Target, isDeployed: boolean): Promise<Usual> {
+  const took = { do: 0, undo: 0 };
+  for (const undo of [isDeployed, !isDeployed]) {
+    const before = performance.now();
+    await undisturbed(on, target, undo);
+    took[undo ? 'undo' : 'do'] = Math.round(performance.now() - before);
+  }
+  await target.close();
+  return took;
 }
 
 /** The whole process, from when it begins to work to its end. */
