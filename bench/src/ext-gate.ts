@@ -14,16 +14,21 @@ import { rehearse } from '../../src/ext/shadow/rehearse.ts';
 import { serverPackage } from '../../test/support/extension-bundles.ts';
 import { creating, plainly, type Deployments } from '../../test/support/ext-deployments.ts';
 import type { ExtensionServer } from '../../test/support/extension-servers.ts';
-import { buildFrom, buildSamples, pgvectorSource, type ReleaseFolder } from './ext-bundles.ts';
+import {
+  buildFrom,
+  buildSamples,
+  pgvectorSource,
+  type BuiltBundle,
+  type ReleaseFolder,
+} from './ext-bundles.ts';
 import type { Measured } from './report.ts';
 
 const log = createLog({ level: 'error' });
 const checks = 100;
 
 /** pgvector against all that Debian's PostgreSQL 17 says of itself. */
-export async function gate(): Promise<Measured[]> {
+export async function gate({ bundle, bytes, buildMs }: BuiltBundle): Promise<Measured[]> {
   const { facts } = await serverPackage();
-  const { bundle, bytes, buildMs } = await buildFrom(await pgvectorSource());
   const refused = checkBundle(bundle, facts).filter(({ level }) => level === 'refuse');
   if (refused.length > 0) throw new Error(`pgvector is refused: ${refused[0]?.message}`);
   const checking: number[] = [];
