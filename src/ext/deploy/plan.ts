@@ -61,9 +61,13 @@ export async function seeFiles(
   const { current, releases } = await listReleases(host, layout);
   const release = current.get(metadata.name);
   const isThere = release !== undefined && releases.includes(release);
+  // Laid out again it is whole again, and there is nothing to go back to but itself.
+  const isMended = release === releaseName(metadata, bundle.digest);
   const from = isThere
     ? { release, metadata: await readMetadata(host, layout, release) }
-    : undefined;
+    : isMended
+      ? { release, metadata }
+      : undefined;
   const before = from === undefined ? [] : livePaths(layout, from.metadata);
   const known = new Set(own);
   const rest = [...new Set([...before, ...(await namesOf(host, layout, names))])].filter(
@@ -201,7 +205,7 @@ function lostFindings(release: string | undefined): ExtFinding[] {
     {
       level: 'warn',
       rule: 'release-missing',
-      message: `${release} is live and its folder is gone: a rollback leads to no files at all`,
+      message: `${release} is live and its folder is gone, so that a rollback can not lead to it`,
     },
   ];
 }

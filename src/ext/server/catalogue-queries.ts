@@ -33,7 +33,9 @@ export const selectBlockers = (pid: number): Sql<BlockerRow> => sql`
     and held.relation is not distinct from waiting.relation
     and held.transactionid is not distinct from waiting.transactionid
     and held.objid is not distinct from waiting.objid
-  join pg_prepared_xacts x on held.virtualtransaction = '-1/' || x.transaction
+  join pg_locks own on own.locktype = 'transactionid' and own.pid is null
+    and own.virtualtransaction = held.virtualtransaction
+  join pg_prepared_xacts x on x.transaction = own.transactionid
   where waiting.pid = ${pid}::int and not waiting.granted
   order by pid limit 10`;
 
