@@ -44,19 +44,25 @@ export function showSteps(
   const progress = showExtProgress(context);
   const { colours } = context.stderr;
   const began = new Map<string, number>();
+  const ended = (step: string, mark: string): void => {
+    const since = began.get(step) ?? context.clock.monotonicMs();
+    began.delete(step);
+    const took = formatDuration(context.clock.monotonicMs() - since);
+    note(context, `${mark} ${step.padEnd(9)}  ${colours.dim(took)}`);
+  };
   return (step, event) => {
     if (context.format !== 'table') return;
     if (event === 'begins') {
+      progress.clear();
+      // A step whose end nobody has told is the one that failed.
+      for (const failed of began.keys()) ended(failed, colours.red('✗'));
       began.set(step, context.clock.monotonicMs());
       // One line a step is enough where nothing is drawn, unless somebody wants to know where it hangs.
       if (context.verbose || context.stderr.isTTY) progress.phase(step);
       return;
     }
     progress.clear();
-    const since = began.get(step) ?? context.clock.monotonicMs();
-    const took = formatDuration(context.clock.monotonicMs() - since);
-    const mark = event === 'ends' ? colours.green('✓') : colours.red('✗');
-    note(context, `${mark} ${step.padEnd(9)}  ${colours.dim(took)}`);
+    ended(step, event === 'ends' ? colours.green('✓') : colours.red('✗'));
   };
 }
 

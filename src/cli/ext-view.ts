@@ -12,14 +12,17 @@ export function renderFindings(findings: readonly ExtFinding[], colours: Colours
   const styles = { refuse: colours.red, warn: colours.yellow, note: colours.dim };
   return (['refuse', 'warn', 'note'] as const)
     .flatMap((level) => findings.filter((finding) => finding.level === level))
-    .flatMap(({ level, rule, message, remedy, file, line }) => {
+    .flatMap(({ level, rule, message, remedy, file, line }, index, sorted) => {
       const place =
         file === undefined || message.includes(file)
           ? ''
           : `${file}${line === undefined ? '' : `:${line}`}: `;
       return [
         `${styles[level](level.padEnd(6))}  ${rule}: ${oneLine(place + message)}`,
-        ...(remedy === undefined ? [] : [`        ${colours.cyan('→')} ${oneLine(remedy)}`]),
+        // What mends several in a row is said once, below the last of them.
+        ...(remedy === undefined || sorted[index + 1]?.remedy === remedy
+          ? []
+          : [`        ${colours.cyan('→')} ${oneLine(remedy)}`]),
       ];
     })
     .join('\n');

@@ -13,19 +13,21 @@ import {
   type ExtensionServer,
 } from '../support/extension-servers.ts';
 
+function says(own: string): string {
+  return `create or replace function said() returns text language sql as $$ select '${own}' $$;\n`;
+}
+
 /** An extension in SQL alone: what is deployed, updated and taken back are its files and its catalogue. */
 function filesOf(version: string): Map<string, Buffer> {
   const control = `comment = 'says its version'\ndefault_version = '${version}'\nrelocatable = true\n`;
-  const body = (own: string): string =>
-    `create or replace function said() returns text language sql as $$ select '${own}' $$;\n`;
   const files = new Map([
     ['extension/said.control', control],
-    ['extension/said--1.0.sql', body('1.0')],
+    ['extension/said--1.0.sql', says('1.0')],
     ['smoke/said.sql', `select 1 / (said() = '${version}')::int;\n`],
   ]);
   if (version === '1.1') {
-    files.set('extension/said--1.0--1.1.sql', body('1.1'));
-    files.set('extension/said--1.1--1.0.sql', body('1.0'));
+    files.set('extension/said--1.0--1.1.sql', says('1.1'));
+    files.set('extension/said--1.1--1.0.sql', says('1.0'));
   }
   return new Map([...files].toSorted().map(([path, text]) => [path, Buffer.from(text)]));
 }
@@ -93,7 +95,7 @@ describe('without a server', () => {
     ];
     for (const command of commands) {
       const { stdout } = await home.cli(['ext', command, '--help']);
-      expect(stdout, command).toContain('--pg-config <path>');
+      expect(`${command} ${stdout}`).toContain('--pg-config <path>');
     }
   });
 
@@ -160,7 +162,7 @@ describe.skipIf(unavailable !== undefined)('on a server', () => {
     for (const command of ['plan', 'deploy', 'stage']) {
       const more = command === 'deploy' ? ['--yes'] : [];
       const ended = await ext([command, wrong, '--allow-unsigned', ...more]);
-      expect(ended.status, command).toBe(2);
+      expect([command, ended.status]).toEqual([command, 2]);
       expect(ended.stdout + ended.stderr).toMatch(/refuse +wrong-major: .*\n +→ /);
       expect(ended.stderr).toMatch(/error: refused for .*; nothing was written/);
     }

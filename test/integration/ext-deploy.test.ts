@@ -59,6 +59,8 @@ describe.skipIf(reason !== undefined)('a server', () => {
     const { state } = await deploy(on.target, on.bundle('1.1'), { ...plainly, rehearse: true });
     expect(state).toBe('deployed');
     expect(await on.sql(whichRuns)).toEqual([{ sql: '1.1', library: '1.1' }]);
+    const again = await deploy(on.target, on.bundle('1.1'), plainly);
+    expect(again.findings).toEqual([expect.objectContaining({ rule: 'already-live' })]);
     const [verified] = await verify(on.target);
     expect(verified?.findings.filter(({ level }) => level === 'refuse')).toEqual([]);
 

@@ -103,11 +103,23 @@ export async function deploy(
     if (bundle === undefined) throw new AppError('internal', 'nothing to deploy');
     const plan = await planDeployment(target, bundle, options);
     assertAllowed(plan.findings);
+    if (isDone(plan)) {
+      const message = `${plan.release} is live already: nothing was done`;
+      const findings: ExtFinding[] = [{ level: 'note', rule: 'already-live', message }];
+      return { plan, state: 'deployed', findings, wasResumed: false };
+    }
     await beginJournal(host, layout, target.clock, plan);
     return await carryOut({ ...begun, plan, bundle, before: [] });
   } finally {
     await held.lock.release();
   }
+}
+
+function isDone({ release, from, adopted, added, changed, removed, catalogue }: Plan): boolean {
+  const files = [...adopted, ...added, ...changed, ...removed];
+  return (
+    from === release && files.length === 0 && catalogue.every(({ action }) => action === 'none')
+  );
 }
 
 /** Throws `ext_refused` with all that speaks against it when something does. */
@@ -205,7 +217,8 @@ async function rehearseOnTarget(way: Way, metadata: Metadata): Promise<void> {
     installed: state.installed,
     smoke: await readSmoke(host, layout, plan.release, metadata),
     preload: plan.needsRestart,
-    templateFolder: `${layout.folder}/rehearsal`,
+    // Data of another build of the server would not be its own.
+    templateFolder: `${layout.folder}/rehearsal-${facts.serverSha256.slice(0, 12)}`,
     clock,
     log,
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -103,8 +103,8 @@ export function composePlan(
     .filter(({ kind, path, sha256 }) => kind !== 'absent' && sha256 !== wanted.get(path))
     .map(({ path }) => path);
   const oneWay = catalogue.filter(({ action, back }) => action === 'update' && back === undefined);
-  const libraries = libraryNames(metadata);
-  const needsRestart = state.preloaded.filter((name) => libraries.has(name));
+  const replaced = new Set([...added, ...changed]);
+  const needsRestart = state.preloaded.filter((name) => replaced.has(`lib/${name}.so`));
   const gate = checkBundle(bundle, facts, {
     installed: state.installed,
     catalogueFunctions: seen.catalogueFunctions,
@@ -138,16 +138,6 @@ export function composePlan(
       ...standbyFindings(state, catalogue, options),
     ],
   };
-}
-
-/** As `shared_preload_libraries` names them. */
-function libraryNames({ files }: Metadata): Set<string> {
-  return new Set(
-    files.flatMap(({ path }) => {
-      const name = /^lib\/(.+)\.so$/.exec(path)?.[1];
-      return name === undefined ? [] : [name];
-    }),
-  );
 }
 
 function nestedFiles(layout: Layout, { files }: Metadata): ExtFinding[] {

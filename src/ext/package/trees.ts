@@ -87,7 +87,7 @@ async function readTree(
       remedy:
         `The headers of PostgreSQL ${major} are not installed there. Install them ` +
         `(Debian: postgresql-server-dev-${major}; Fedora: postgresql${major}-devel), ` +
-        "or package Debian's own with --pg-dev-package, or that of another machine.",
+        "or package Debian's own with --debian, or that of another machine.",
     });
   }
   throw unreadableTree(host, folder, exit, stderr);

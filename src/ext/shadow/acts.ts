@@ -1,12 +1,7 @@
 /** What is done on the rehearsal's server: the old state, a fresh one, the update and the way back. */
 import type { ExtensionEntry, ExtFinding } from '../types.ts';
-import {
-  createDatabase,
-  createExtension,
-  selectPath,
-  selectVersions,
-  updateExtension,
-} from './queries.ts';
+import { createDatabase, createExtension, updateExtension } from './commands.ts';
+import { selectPath, selectVersions } from './queries.ts';
 import { inSession, refusal, type Session, type SessionOptions } from './sessions.ts';
 import type { ShadowServer } from './shadow-server.ts';
 import { describeDifference, inOrderOfNeed, smokeFor, type InstalledSet } from './versions.ts';

@@ -1,16 +1,5 @@
 /** Statements for the rehearsal's own server, PostgreSQL 12 to 18. */
-import { escapeIdentifier, escapeLiteral } from 'pg';
 import { sql, type Sql } from '../../database/database.ts';
-
-// Names can be no parameters in these, so they are quoted as the server's own format() does.
-export const createDatabase = (name: string): string =>
-  `create database ${escapeIdentifier(name)} template template0`;
-
-export const createExtension = (name: string, version: string): string =>
-  `create extension ${escapeIdentifier(name)} version ${escapeLiteral(version)} cascade`;
-
-export const updateExtension = (name: string, version: string): string =>
-  `alter extension ${escapeIdentifier(name)} update to ${escapeLiteral(version)}`;
 
 /** What each version of the extensions requires, as far as the server's scripts can make it. */
 export const selectVersions = (

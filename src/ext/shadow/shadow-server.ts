@@ -30,7 +30,7 @@ export interface ShadowServer {
   /** On the target. */
   readonly folder: string;
   readonly paths: ServerPaths;
-  /** Where `pg` connects to, as `postgres`, without a password. */
+  /** Where `pg` connects to, as `postgres`, without a password; from the first start on. */
   readonly forward: Forward;
   /** Throws `ext_failed` with the server's last words. */
   start(preload: readonly string[]): Promise<void>;
@@ -195,11 +195,16 @@ export async function openShadow(host: Host, options: ShadowOptions): Promise<Sh
     assertShort(folder);
     const paths = await mirrorInstall(host, options.paths, folder, signal);
     await host.check(dataScript, { args: [folder, paths.binFolder, templateFolder], ...during });
-    const forward = await host.forward({ host: `${folder}/run`, port });
+    // Over SSH a socket is forwarded when it is there: from the first start on.
+    let forward: Forward | undefined;
     return {
       folder,
       paths,
-      forward,
+      get forward() {
+        if (forward === undefined)
+          throw new AppError('internal', 'the rehearsal has no server yet');
+        return forward;
+      },
       async start(preload) {
         const args = [folder, `${paths.binFolder}/postgres`];
         const all = {
@@ -209,12 +214,13 @@ export async function openShadow(host: Host, options: ShadowOptions): Promise<Sh
         };
         for (const [name, value] of Object.entries(all)) args.push('-c', `${name}=${value}`);
         await host.check(startScript, { args, ...during });
+        forward ??= await host.forward({ host: `${folder}/run`, port });
       },
       stop: async () => void (await host.check(stopScript, { args: [folder], ...during })),
       lastWords: async () =>
         (await host.check(lastWordsScript, { args: [folder], ...during })).toString().trim(),
       async close() {
-        await forward.close();
+        await forward?.close();
         await remove();
       },
     };
