@@ -2,10 +2,12 @@
  * A process that deploys and is killed: `node ext-deployer.ts OPTIONS.json`. It ends itself by SIGKILL where
  * the options say so, with the scripts that it has started.
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createLog, systemClock } from '../../src/base/base.ts';
+import { createLog, systemClock, toAppError } from '../../src/base/base.ts';
 import type { ServerAddress } from '../../src/ext/deployment-types.ts';
 import { deploy } from '../../src/ext/deploy/deploy.ts';
+import { rollBack } from '../../src/ext/deploy/rollback.ts';
 import { openTarget } from '../../src/ext/deploy/target.ts';
 import { readBundle } from '../../src/ext/package/bundle.ts';
 
@@ -20,6 +22,10 @@ export interface DeployerOptions {
   /** `switch begins`: after which line of the journal it ends. */
   readonly killAt?: string;
   readonly adopt?: boolean;
+  /** Takes the last deployment back instead. */
+  readonly rollBack?: boolean;
+  /** By line of the journal: what sh runs there, such as the remounting of a folder. */
+  readonly at?: Readonly<Record<string, string>>;
 }
 
 const file = process.argv[2] ?? '';
@@ -33,7 +39,18 @@ const target = await openTarget(
   { address, stagingFolder, ...(host === undefined ? {} : { host }) },
   { clock: systemClock, log, ...(sshOptions === undefined ? {} : { sshOptions }) },
 );
-const { state } = await deploy(target, bundle, {
+const onStep = (step: string, event: string): void => {
+  const line = `${step} ${event}`;
+  const command = options.at?.[line];
+  if (command !== undefined) execFileSync('sh', ['-ec', command], { stdio: 'ignore' });
+  if (line === killAt) process.kill(process.pid, 'SIGKILL');
+};
+if (options.rollBack === true) {
+  await rollBack(target, { actor: 'test', onStep });
+  await target.close();
+  process.exit();
+}
+const deploying = deploy(target, bundle, {
   adopt: options.adopt ?? false,
   acceptOneWay: false,
   acceptStandbys: false,
@@ -42,9 +59,14 @@ const { state } = await deploy(target, bundle, {
   ...(options.databases === undefined ? {} : { databases: options.databases }),
   rehearse: false,
   actor: 'test',
-  onStep(step, event) {
-    if (`${step} ${event}` === killAt) process.kill(process.pid, 'SIGKILL');
-  },
+  onStep,
 });
-await target.close();
-process.stdout.write(`${state}\n`);
+try {
+  const { state } = await deploying;
+  process.stdout.write(JSON.stringify({ state }));
+} catch (error) {
+  const { code, message, details, remedy } = toAppError(error);
+  process.stdout.write(JSON.stringify({ code, message, details, remedy }));
+} finally {
+  await target.close();
+}
