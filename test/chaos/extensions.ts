@@ -155,7 +155,8 @@ async function begin(on: Deployments, { undo, rehearse }: Round): Promise<ChildP
     stagingFolder,
     bundle: on.bundleFile(newer),
     rehearse,
-    undo,
+    rollBack: undo,
+    announces: true,
   };
   writeFileSync(file, JSON.stringify(given), { mode: 0o600 });
   const program = join(import.meta.dirname, '../support/ext-deployer.ts');

@@ -71,14 +71,24 @@ export interface Deployments {
   stop(): Promise<void>;
 }
 
-export async function openDeployments(releases: readonly string[]): Promise<Deployments> {
+/** What is built of the sample besides, by the name that `bundle` finds it under. */
+export type Builds = Readonly<
+  Record<string, readonly ['counter' | 'preloaded', Readonly<Record<string, string>>]>
+>;
+
+export async function openDeployments(
+  releases: readonly string[],
+  more: { readonly builds?: Builds; readonly settings?: Readonly<Record<string, string>> } = {},
+): Promise<Deployments> {
   const folder = await testFolder();
-  const server = await startExtensionServer();
+  const { builds = {}, settings = {} } = more;
+  const server = await startExtensionServer({ settings });
   const built = new Map<string, { bundle: Bundle; file: string }>();
-  for (const release of releases) {
-    const into = join(folder, release);
+  const counters = releases.map((release) => [release, ['counter', { RELEASE: release }]] as const);
+  for (const [name, [sample, variables]] of [...counters, ...Object.entries(builds)]) {
+    const into = join(folder, name);
     mkdirSync(into);
-    built.set(release, await buildSample('counter', { RELEASE: release }, into));
+    built.set(name, await buildSample(sample, variables, into));
   }
   const found = (release: string): { bundle: Bundle; file: string } => {
     const one = built.get(release);

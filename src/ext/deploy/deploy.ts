@@ -17,11 +17,11 @@ import {
   stage,
 } from '../release/store.ts';
 import { applyCatalogue } from '../server/catalogue.ts';
-import type { ServerLock } from '../server/server.ts';
 import { rehearse } from '../shadow/rehearse.ts';
 import type { Bundle, ExtFinding, Metadata } from '../types.ts';
 import type { PlanOptions } from './plan.ts';
 import { takeBack } from './rollback.ts';
+import { holdAgain, isBack, type Held } from './server-back.ts';
 import { waysOf, type Ways } from './sides.ts';
 import {
   limitsOf,
@@ -33,9 +33,6 @@ import {
 } from './target.ts';
 import { verifyLive } from './verify.ts';
 
-/** A server that recovers after a crash takes longer than one that was stopped in order. */
-const restartMs = 120_000;
-
 export interface DeployOptions extends PlanOptions, CatalogueOptions {
   /** In the private install on the target, before anything of the server is touched. Default true. */
   readonly rehearse?: boolean;
@@ -45,6 +42,11 @@ export interface DeployOptions extends PlanOptions, CatalogueOptions {
   readonly statementTimeoutMs?: number;
   /** Run on the target when a preloaded library changes. */
   readonly restart?: () => Promise<void>;
+  /**
+   * For how long a server that went away is waited for, so that all can be taken back; 60,000 by default,
+   * since one that recovers from a crash lets nobody in.
+   */
+  readonly serverBackMs?: number;
   /** Who deploys, for the record. */
   readonly actor: string;
   readonly onStep?: (step: StepName | 'rollback', event: JournalLine['event']) => void;
@@ -68,8 +70,7 @@ interface Way {
   /** Lines of the journal when it was found; empty for a deployment that begins. */
   readonly before: readonly JournalLine[];
   readonly findings: ExtFinding[];
-  /** Another one after a restart of the server, with which a session's lock ends. */
-  lock: ServerLock;
+  readonly held: Held;
 }
 
 /**
@@ -83,8 +84,8 @@ export async function deploy(
   options: DeployOptions,
 ): Promise<Deployed> {
   const { host, layout, server } = target;
-  const lock = await server.lock(lockName(target));
-  const begun = { target, options, findings: [], lock };
+  const held: Held = { lock: await server.lock(lockName(target)) };
+  const begun = { target, options, findings: [], held };
   try {
     const left = await readActive(host, layout);
     if (bundle === undefined && left === undefined) {
@@ -110,7 +111,7 @@ export async function deploy(
     await beginJournal(host, layout, target.clock, plan);
     return await carryOut({ ...begun, plan, bundle, before: [] });
   } finally {
-    await begun.lock.release();
+    await held.lock.release();
   }
 }
 
@@ -187,7 +188,7 @@ async function step(way: Way, name: StepName, work: () => Promise<void>): Promis
   if (hasEnded(before, name)) return;
   options.signal?.throwIfAborted();
   // Whoever lost the lock may no longer be the only one.
-  way.lock.lost.throwIfAborted();
+  way.held.lock.lost.throwIfAborted();
   await append(host, layout, clock, plan.id, { step: name, event: 'begins' });
   options.onStep?.(name, 'begins');
   await work();
@@ -267,23 +268,22 @@ async function restarted(way: Way): Promise<boolean> {
   if (restart !== undefined) {
     await step(way, 'restart', async () => {
       await restart();
-      way.lock = await lockAgain(target);
+      await holdAgain(target, way.held);
     });
     return true;
   }
-  const switched = before.find(({ step: name, event }) => name === 'prune' && event === 'ends');
-  const since = switched === undefined ? undefined : Date.parse(switched.at);
   const { startedAt } = await server.state();
-  if (since !== undefined && Date.parse(startedAt) > since) {
-    await step(way, 'restart', async () => undefined);
-    return true;
-  }
-  const waits = before.some(({ step: name, event }) => name === 'restart' && event === 'begins');
-  if (!waits) {
-    await append(host, layout, clock, plan.id, { step: 'restart', event: 'begins' });
+  const waits = before.find(({ step: name, event }) => name === 'restart' && event === 'begins');
+  if (waits === undefined) {
+    // The server's own time, in its own words: the target's clock need not be ours.
+    const details = { startedAt };
+    await append(host, layout, clock, plan.id, { step: 'restart', event: 'begins', details });
     options.onStep?.('restart', 'begins');
+    return false;
   }
-  return false;
+  if (waits.details?.['startedAt'] === startedAt) return false;
+  await step(way, 'restart', async () => undefined);
+  return true;
 }
 
 async function updateCatalogue(way: Way, metadata: Metadata): Promise<void> {
@@ -314,31 +314,12 @@ async function finish(way: Way): Promise<void> {
   options.onStep?.('end', 'ends');
 }
 
-/** After a restart: as soon as the server lets anybody in. */
-async function lockAgain(target: Target): Promise<ServerLock> {
-  const { clock, server } = target;
-  const deadline = clock.monotonicMs() + restartMs;
-  for (;;) {
-    try {
-      return await server.lock(lockName(target));
-    } catch (error) {
-      if (toAppError(error).code !== 'target_unreachable') throw error;
-      if (clock.monotonicMs() > deadline) {
-        throw new AppError('ext_failed', 'the server did not come back after its restart', {
-          cause: error,
-        });
-      }
-      await clock.sleep(200);
-    }
-  }
-}
-
 /** Takes all back where the target can be reached, and says what state that leaves. */
 async function failed(way: Way, error: AppError): Promise<AppError> {
   const { target, plan, options } = way;
   const { host, layout, clock } = target;
   const details = { ...error.details, deployment: plan.id };
-  if (error.code === 'target_unreachable') {
+  if (error.code === 'target_unreachable' && !(await isBack(target, way.held, options))) {
     return new AppError(error.code, `${error.message}; the deployment is unfinished`, {
       details: { ...details, state: 'unfinished' },
       remedy:

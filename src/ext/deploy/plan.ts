@@ -34,6 +34,8 @@ export interface Seen {
   /** Names of the bundle's extensions that are in the server's folders and not in the bundle. */
   readonly others: readonly LiveFile[];
   readonly from?: { readonly release: string; readonly metadata: Metadata };
+  /** The live release, when its folder is gone and all links lead nowhere. */
+  readonly lost?: string;
   readonly catalogue: readonly CatalogueStep[];
   readonly catalogueFunctions: readonly { readonly library: string; readonly symbol: string }[];
   readonly stale: Known<readonly StaleBackend[]>;
@@ -52,16 +54,20 @@ export async function seeFiles(
   host: Host,
   layout: Layout,
   bundle: Bundle,
-): Promise<Pick<Seen, 'live' | 'others' | 'from' | 'room'>> {
+): Promise<Pick<Seen, 'live' | 'others' | 'from' | 'lost' | 'room'>> {
   const { metadata } = bundle;
   const names = metadata.extensions.map(({ name }) => name);
   const own = livePaths(layout, metadata);
-  const { current } = await listReleases(host, layout);
+  const { current, releases } = await listReleases(host, layout);
   const release = current.get(metadata.name);
-  const from =
-    release === undefined
-      ? undefined
-      : { release, metadata: await readMetadata(host, layout, release) };
+  const isThere = release !== undefined && releases.includes(release);
+  // Laid out again it is whole again, and there is nothing to go back to but itself.
+  const isMended = release === releaseName(metadata, bundle.digest);
+  const from = isThere
+    ? { release, metadata: await readMetadata(host, layout, release) }
+    : isMended
+      ? { release, metadata }
+      : undefined;
   const before = from === undefined ? [] : livePaths(layout, from.metadata);
   const known = new Set(own);
   const rest = [...new Set([...before, ...(await namesOf(host, layout, names))])].filter(
@@ -72,6 +78,7 @@ export async function seeFiles(
     live: looked.slice(0, own.length),
     others: looked.slice(own.length).filter(({ kind }) => kind !== 'absent'),
     ...(from === undefined ? {} : { from }),
+    ...(release === undefined || isThere ? {} : { lost: release }),
     room: await roomOf(host, layout),
   };
 }
@@ -124,6 +131,7 @@ export function composePlan(
       ...gate,
       ...nestedFiles(layout, metadata),
       ...strangerFindings(strangers, from !== undefined, options),
+      ...lostFindings(seen.lost),
       ...roomFindings(seen.room, bundle),
       ...oneWay.map((step) => oneWayFinding(step, options)),
       ...restartFindings(needsRestart, options),
@@ -179,6 +187,17 @@ function strangerFindings(
           }),
     };
   });
+}
+
+function lostFindings(release: string | undefined): ExtFinding[] {
+  if (release === undefined) return [];
+  return [
+    {
+      level: 'warn',
+      rule: 'release-missing',
+      message: `${release} is live and its folder is gone, so that a rollback can not lead to it`,
+    },
+  ];
 }
 
 function roomFindings({ freeBytes, refused }: Room, { metadata }: Bundle): ExtFinding[] {

@@ -2,6 +2,7 @@
 import { AppError } from '../../base/base.ts';
 import type { CatalogueStep, JournalLine, Plan, StepName } from '../deployment-types.ts';
 import {
+  activate,
   append,
   endJournal,
   keptIn,
@@ -12,9 +13,11 @@ import {
 } from '../release/journal.ts';
 import { lookAt } from '../release/live.ts';
 import { apply, clearLeftovers } from '../release/operations.ts';
-import { readMetadata } from '../release/store.ts';
+import type { Operation } from '../release/operations.ts';
+import { changedFiles, readMetadata } from '../release/store.ts';
 import { undoCatalogue } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
+import { answersAgain } from './server-back.ts';
 import { waysOf } from './sides.ts';
 import { limitsOf, lockName, sidesOf, type Target } from './target.ts';
 
@@ -106,13 +109,22 @@ export async function takeBack(
       remedy: `See ${layout.journals}; without it nothing is changed.`,
     });
   }
+  // From here on nobody deploys upon it until it has ended.
+  await activate(host, layout, deployment);
   await say('begins');
+  let isUnchanged = !deployment.isActive;
   try {
+    const way = await wayBack(target, deployment);
     if (begun(deployment, 'catalogue') && options.filesOnly !== true) {
       // Fails before any file goes back: a catalogue that needs the new ones keeps them.
-      await undoCatalogue(server, plan.catalogue, limitsOf(options));
+      await undoCatalogue(server, plan.catalogue, limitsOf(options)).catch((error: unknown) => {
+        isUnchanged &&= hasUndoneNothing(error);
+        throw error;
+      });
     }
-    if (await filesBack(target, deployment)) await restartBack(plan, options);
+    isUnchanged = false;
+    if (way !== undefined) await filesBack(target, plan, way);
+    if (begun(deployment, 'restart')) await restartBack(target, plan, options);
     if (begun(deployment, 'end'))
       await server.record(plan, {
         state: 'rolled_back',
@@ -120,31 +132,68 @@ export async function takeBack(
         steps: deployment.lines,
       });
     await say('ends');
-    if (deployment.isActive) await endJournal(host, layout);
+    await endJournal(host, layout);
   } catch (error) {
-    await say('fails', { message: (error as Error).message });
+    const { message } = error as Error;
+    await say('fails', isUnchanged ? { message, isUnchanged } : { message });
+    // What was refused before its first change is still deployed, and others may deploy.
+    if (isUnchanged) await endJournal(host, layout);
     throw error;
   }
 }
 
-/** Whether any file of the server had been touched. */
-async function filesBack(target: Target, deployment: Deployment): Promise<boolean> {
+/** What `undoCatalogue` throws when no step of it could be undone. */
+function hasUndoneNothing(error: unknown): boolean {
+  if (!(error instanceof AppError)) return false;
+  const { undone } = error.details;
+  return Array.isArray(undone) && undone.length === 0;
+}
+
+interface WayBack {
+  readonly operations: readonly Operation[];
+  readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  readonly paths: { readonly before: readonly string[]; readonly after: readonly string[] };
+}
+
+/**
+ * What brings the files back, or undefined where none had been touched. Throws `ext_failed` while nothing is
+ * changed yet, when the release that is gone back to is not what it was.
+ */
+async function wayBack(target: Target, deployment: Deployment): Promise<WayBack | undefined> {
   const { host, layout } = target;
   const { plan, lines } = deployment;
   const kept = keptIn(lines);
   const isTouched = kept !== undefined || (plan.adopted.length === 0 && begun(deployment, 'link'));
-  if (!isTouched) return false;
+  if (!isTouched) return undefined;
   const metadata = await readMetadata(host, layout, plan.release);
   const from = plan.from === undefined ? undefined : await readMetadata(host, layout, plan.from);
   const paths = sidesOf(target, plan, metadata, from);
-  await apply(host, plan.id, waysOf(layout, plan, paths, kept).back);
+  for (const release of new Set([plan.from, kept])) {
+    if (release === undefined) continue;
+    const listed = release === plan.from ? from : await readMetadata(host, layout, release);
+    const wrong = listed && (await changedFiles(host, layout, release, listed));
+    if (wrong === undefined || wrong.length === 0) continue;
+    throw new AppError('ext_failed', `${release} can not be gone back to: ${wrong[0]}`, {
+      details: { release, changed: wrong },
+      remedy: `Stage its bundle again, once ${layout.releases}/${release} is moved away.`,
+    });
+  }
+  return { operations: waysOf(layout, plan, paths, kept).back, files: from?.files ?? [], paths };
+}
+
+async function filesBack(
+  target: Target,
+  plan: Plan,
+  { operations, files, paths }: WayBack,
+): Promise<void> {
+  const { host, layout } = target;
+  await apply(host, plan.id, operations);
   await clearLeftovers(host, plan.id, [
     layout.paths.libraryFolder,
     layout.paths.extensionFolder,
     layout.current,
   ]);
-  await assertBack(target, plan, from?.files ?? [], paths);
-  return begun(deployment, 'restart');
+  await assertBack(target, plan, files, paths);
 }
 
 /** A rollback that did not bring back the bytes of before is not one. */
@@ -170,11 +219,13 @@ async function assertBack(
 }
 
 async function restartBack(
+  target: Target,
   plan: Plan,
   { restart }: Pick<RollbackOptions, 'restart'>,
 ): Promise<void> {
   if (plan.needsRestart.length === 0 || restart === undefined) return;
   await restart();
+  await answersAgain(target);
 }
 
 /**

@@ -23,10 +23,13 @@ export function waysOf(
 ): Ways {
   const { name } = plan.bundle;
   const release = adopted ?? plan.from;
-  const before: Side = release === undefined ? { paths: [] } : { release, paths: paths.before };
   const after: Side = { release: plan.release, paths: paths.after };
+  const before: Side = { paths: paths.before, ...(release === undefined ? {} : { release }) };
   const there = moves(layout, name, before, after);
-  const back = moves(layout, name, after, before);
+  const back =
+    release === undefined
+      ? moves(layout, name, { ...after, paths: [...before.paths, ...after.paths] }, { paths: [] })
+      : moves(layout, name, after, before);
   if (adopted === undefined) {
     return { adopt: [], ...there, back: [...back.link, ...back.change, ...back.prune] };
   }

@@ -6,6 +6,7 @@ import { lookAt, namesOf } from '../release/live.ts';
 import { changedFiles, listReleases, readMetadata } from '../release/store.ts';
 import type { ExtFinding, Metadata } from '../types.ts';
 import type { Target } from './target.ts';
+import { goneFinding } from './verify.ts';
 
 /** Reads only. */
 export async function statusOf(target: Target): Promise<ExtStatus> {
@@ -16,12 +17,7 @@ export async function statusOf(target: Target): Promise<ExtStatus> {
   const findings: ExtFinding[] = [];
   for (const [name, release] of current) {
     if (!releases.includes(release)) {
-      findings.push({
-        level: 'refuse',
-        rule: 'release-missing',
-        message: `${name} points to ${release}, which is gone`,
-        remedy: `Deploy its bundle again: the links in the server's folders lead nowhere.`,
-      });
+      findings.push(goneFinding(name, release));
       continue;
     }
     const metadata = await readMetadata(host, layout, release);

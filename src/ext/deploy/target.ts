@@ -132,7 +132,8 @@ export function sidesOf(
     plan.adopted.length > 0
       ? plan.adopted.map(({ path }) => path)
       : from === undefined
-        ? []
+        ? // Links that lead to a release that is gone; else there is nothing.
+          [...plan.removed]
         : livePaths(layout, from);
   return { before, after: livePaths(layout, after) };
 }

@@ -82,7 +82,7 @@ export async function verify(
   { readonly bundle: string; readonly release: string; readonly findings: ExtFinding[] }[]
 > {
   const { host, layout, server } = target;
-  const { current } = await listReleases(host, layout);
+  const { current, releases } = await listReleases(host, layout);
   const chosen = [...current].filter(([name]) => bundle === undefined || name === bundle);
   if (bundle !== undefined && chosen.length === 0) {
     throw new AppError('not_found', `no release of ${bundle} is live on ${host.name}`, {
@@ -92,6 +92,10 @@ export async function verify(
   const { installed } = await server.state();
   const verified = [];
   for (const [name, release] of chosen) {
+    if (!releases.includes(release)) {
+      verified.push({ bundle: name, release, findings: [goneFinding(name, release)] });
+      continue;
+    }
     const metadata = await readMetadata(host, layout, release);
     const catalogue = metadata.extensions.flatMap(({ name: extension, version }) =>
       installed
@@ -105,6 +109,16 @@ export async function verify(
     });
   }
   return verified;
+}
+
+/** All links of a bundle lead nowhere. */
+export function goneFinding(bundle: string, release: string): ExtFinding {
+  return {
+    level: 'refuse',
+    rule: 'release-missing',
+    message: `${bundle} points to ${release}, which is gone`,
+    remedy: `Deploy its bundle again: the links in the server's folders lead nowhere.`,
+  };
 }
 
 /** Sessions that go on with the old library are normal; a new deployment just says which. */

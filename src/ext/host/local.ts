@@ -96,7 +96,22 @@ export async function checked(host: string, running: Promise<RunResult>): Promis
   const words = stderr.trim().split('\n').slice(-3).join(' ');
   throw new AppError('ext_failed', `${host}: ${words === '' ? `exit status ${exit}` : words}`, {
     details: { host, exit, stderr },
+    ...remedyFor(stderr),
   });
+}
+
+/** For what the kernel says where LC_ALL is C. */
+function remedyFor(stderr: string): { remedy?: string } {
+  if (/No space left on device|Disk quota exceeded/.test(stderr)) {
+    return { remedy: 'Make room on that disk (bytes, or inodes: df -i), then deploy again.' };
+  }
+  if (/Read-only file system/.test(stderr)) {
+    return { remedy: 'Mount that file system writable, then deploy again.' };
+  }
+  if (/Permission denied|Operation not permitted/.test(stderr)) {
+    return { remedy: 'Deploy as the owner of that folder: root, as a rule.' };
+  }
+  return {};
 }
 
 async function readLocalFile(path: string): Promise<Buffer> {

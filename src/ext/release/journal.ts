@@ -11,6 +11,9 @@ export interface Deployment {
   readonly isActive: boolean;
 }
 
+/** Kept free for the lines that tell how a deployment on a full disk was taken back. */
+const reserveBytes = 65_536;
+
 /** As many as `status` and `rollback` look through; older journals stay where they are. */
 const mostJournals = 50;
 
@@ -25,25 +28,50 @@ export async function beginJournal(
   plan: Plan,
 ): Promise<void> {
   const line: JournalLine = { at: now(clock), step: 'begin', event: 'begins', details: { plan } };
-  const { exit } = await host.run(
+  const { exit, stderr } = await host.run(
     `set -eu
 umask 022
 mkdir -p "$1/journal" "$1/current" "$1/releases"
 cd "$1"
-cat > "journal/$2.jsonl"
-if ln -s "journal/$2.jsonl" active 2>/dev/null; then
-  sync "journal/$2.jsonl" journal . 2>/dev/null || sync
-  exit 0
-fi
-rm -f "journal/$2.jsonl"
 if [ -L active ]; then exit 75; fi
-exit 1`,
+trap 'rm -f "journal/$2.jsonl" .reserve' EXIT
+cat > "journal/$2.jsonl"
+head -c ${reserveBytes} /dev/urandom > .reserve
+# What the link leads to is on the disk before the link is.
+sync "journal/$2.jsonl" 2>/dev/null || sync
+if ! ln -s "journal/$2.jsonl" active; then
+  if [ -L active ]; then exit 75; fi
+  exit 1
+fi
+trap - EXIT
+sync journal . 2>/dev/null || sync`,
     { args: [layout.folder, plan.id], input: `${JSON.stringify(line)}\n` },
   );
   if (exit === 0) return;
   if (exit === 75) throw busy((await readActive(host, layout))?.plan);
+  const why = stderr.trim().split('\n').at(-1) ?? '';
+  throw new AppError('ext_failed', `${layout.folder} can not be written to: ${why}`, {
+    remedy:
+      'Make room, deploy as the owner of the staging folder, or name another one with --staging-dir.',
+  });
+}
+
+/**
+ * Makes a deployment that had ended the active one again, so that it is not built upon while it is taken
+ * back, and a rollback that is killed is found. Throws `ext_busy` when another one is under way.
+ */
+export async function activate(host: Host, layout: Layout, deployment: Deployment): Promise<void> {
+  if (deployment.isActive) return;
+  const { exit } = await host.run(
+    `cd "$1" && head -c ${reserveBytes} /dev/urandom > .reserve
+if ! ln -s "journal/$2.jsonl" active; then [ -L active ] && exit 75; exit 1; fi
+sync . 2>/dev/null || sync`,
+    { args: [layout.folder, deployment.plan.id] },
+  );
+  if (exit === 75) throw busy((await readActive(host, layout))?.plan);
+  if (exit === 0) return;
   throw new AppError('ext_failed', `${layout.folder} can not be written to`, {
-    remedy: 'Deploy as the owner of the staging folder, or name another one with --staging-dir.',
+    remedy: 'Make room there, or roll back as the owner of the staging folder.',
   });
 }
 
@@ -59,11 +87,15 @@ export async function append(
   await host.check(
     `set -eu
 file=$1
-if [ -n "$(tail -c 1 "$file")" ]; then echo >> "$file"; fi
-cat >> "$file"
+line=$(cat)
+write() {
+  if [ -n "$(tail -c 1 "$file")" ]; then echo >> "$file"; fi
+  printf '%s\\n' "$line" >> "$file"
+}
+write || { rm -f "$2"; write; }
 sync "$file" 2>/dev/null || sync`,
     {
-      args: [`${layout.journals}/${id}.jsonl`],
+      args: [`${layout.journals}/${id}.jsonl`, `${layout.folder}/.reserve`],
       input: `${JSON.stringify({ at: now(clock), ...line })}\n`,
     },
   );
@@ -71,7 +103,7 @@ sync "$file" 2>/dev/null || sync`,
 
 /** Lets others deploy again. */
 export async function endJournal(host: Host, layout: Layout): Promise<void> {
-  await host.check('rm -f "$1"; sync "$2" 2>/dev/null || sync', {
+  await host.check('rm -f "$1" "$2/.reserve"; sync "$2" 2>/dev/null || sync', {
     args: [layout.active, layout.folder],
   });
 }
@@ -104,11 +136,13 @@ ls -1 journal | sort -r | head -n ${mostJournals}`,
 }
 
 export function stateOf({ lines, isActive }: Deployment): DeploymentState {
-  const last = lines.at(-1);
+  const last = lines.findLast(({ step }) => step !== 'rollback');
   const undone = lines.findLast(({ step }) => step === 'rollback');
   if (undone?.event === 'ends') return 'rolled_back';
-  if (undone?.event === 'fails') return 'rollback_failed';
-  if (undone !== undefined) return 'unfinished';
+  if (undone?.event === 'begins') return 'unfinished';
+  if (undone?.event === 'fails' && undone.details?.['isUnchanged'] !== true) {
+    return 'rollback_failed';
+  }
   // Not the last line alone: whoever was killed between it and the end of `active` has gone on from there.
   if (lines.some(({ step, event }) => step === 'end' && event === 'ends')) return 'deployed';
   if (last?.step === 'restart' && last.event === 'begins') return 'waiting_for_restart';

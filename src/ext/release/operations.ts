@@ -23,6 +23,7 @@ export type Operation =
 const script = `set -eu
 tab=$(printf '\\t')
 id=$1
+hash() { sha256sum < "$1"; }
 while IFS=$tab read -r verb target text mode; do
   beside=\${target%/*}/.centuria-$id
   case $verb in
@@ -33,6 +34,10 @@ while IFS=$tab read -r verb target text mode; do
     mv -fT "$beside" "$target"
     ;;
   file)
+    # One that was not replaced yet needs no room to be given back.
+    if [ -f "$target" ] && [ ! -L "$target" ] &&
+      [ "$(stat -c '%a %u %g' "$target")" = "$mode" ] &&
+      [ "$(hash "$target")" = "$(hash "$text")" ]; then continue; fi
     rm -f "$beside"
     cp "$text" "$beside"
     chmod "\${mode%% *}" "$beside"

@@ -19,11 +19,25 @@ export interface BlockerRow {
   readonly since: string | null;
 }
 
-/** Whom a backend waits for at this moment. */
+/** Whom a backend waits for at this moment; a prepared transaction has no process, and its pid is 0. */
 export const selectBlockers = (pid: number): Sql<BlockerRow> => sql`
   select pid, usename::text as user, application_name as application, state,
     to_char(coalesce(xact_start, backend_start) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
-  from pg_stat_activity where pid = any(pg_blocking_pids(${pid}::int)) order by pid limit 10`;
+  from pg_stat_activity where pid = any(pg_blocking_pids(${pid}::int))
+  union all
+  select distinct 0, x.owner::text, x.gid, 'prepared',
+    to_char(x.prepared at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  from pg_locks waiting
+  join pg_locks held on held.granted and held.pid is null and held.locktype = waiting.locktype
+    and held.database is not distinct from waiting.database
+    and held.relation is not distinct from waiting.relation
+    and held.transactionid is not distinct from waiting.transactionid
+    and held.objid is not distinct from waiting.objid
+  join pg_locks own on own.locktype = 'transactionid' and own.pid is null
+    and own.virtualtransaction = held.virtualtransaction
+  join pg_prepared_xacts x on x.transaction = own.transactionid
+  where waiting.pid = ${pid}::int and not waiting.granted
+  order by pid limit 10`;
 
 /** Functions in C of the extensions, and all others of the database that use the same libraries. */
 export const selectLibraryFunctions = (

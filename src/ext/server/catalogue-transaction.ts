@@ -3,7 +3,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import { AppError } from '../../base/base.ts';
 import type { CatalogueStep } from '../deployment-types.ts';
 import type { BlockerWatch } from './blockers.ts';
-import { selectRequired, selectVersion } from './catalogue-queries.ts';
+import { selectRequired, selectVersion, type BlockerRow } from './catalogue-queries.ts';
 import type { TargetClient } from './connect.ts';
 
 export const defaultLockMs = 5_000;
@@ -79,6 +79,15 @@ export function update(extension: string, to: string): string {
   return `alter extension ${escapeIdentifier(extension)} update to ${escapeLiteral(to)}`;
 }
 
+function described({ pid, user, application, state, since }: BlockerRow): string {
+  const whose = `of “${user ?? '?'}”`;
+  if (pid === 0) {
+    return `the prepared transaction “${application ?? '?'}” ${whose} (since ${since ?? '?'})`;
+  }
+  const name = application === '' ? 'unnamed' : application;
+  return `backend ${pid} ${whose} (${name}, ${state ?? 'state unknown'}, since ${since ?? '?'})`;
+}
+
 /** What failed says where; what waited in vain says for whom. */
 export async function named(
   what: string,
@@ -92,17 +101,14 @@ export async function named(
   } catch (cause) {
     if (!(cause instanceof AppError)) throw cause;
     const blockedBy = cause.details['sqlstate'] === '55P03' ? watch.seen(client.pid) : undefined;
-    const who = blockedBy?.map(
-      ({ pid, user, application, state, since }) =>
-        `backend ${pid} of “${user ?? '?'}” (${application === '' ? 'unnamed' : application}, ${state ?? 'state unknown'}, since ${since ?? '?'})`,
-    );
+    const who = blockedBy?.map(described);
     const because =
       who === undefined || who.length === 0 ? '' : `; it waited for ${who.join(', ')}`;
     const message = `${what}: ${cause.message}${because}`;
     const remedy =
       blockedBy === undefined
         ? cause.remedy
-        : 'Wait for those transactions or end them, or allow a longer lock timeout.';
+        : 'Wait for those transactions or end them (a prepared one by “rollback prepared”), or allow a longer lock timeout.';
     throw new AppError(cause.code, message, {
       details: { ...cause.details, what, ...(blockedBy === undefined ? {} : { blockedBy }) },
       ...(remedy === undefined ? {} : { remedy }),
