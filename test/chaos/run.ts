@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { runCoordination } from './coordination.ts';
+import { extensionRounds } from './extensions.ts';
 import { killRounds } from './kill-9.ts';
 
 export interface ChaosResult {
@@ -44,6 +45,21 @@ async function kill9(): Promise<boolean> {
     seed,
     say: (line) => process.stderr.write(`kill-9: ${line}\n`),
   });
+  print(result);
+  return result.met;
+}
+
+async function ext(): Promise<boolean> {
+  const results = await extensionRounds({
+    rounds: rounds ?? 20,
+    seed,
+    say: (line) => process.stderr.write(`${line}\n`),
+  });
+  for (const result of results) print(result);
+  return results.every(({ met: one }) => one);
+}
+
+function print(result: ChaosResult): void {
   process.stdout.write(
     values.output === 'jsonl'
       ? `${JSON.stringify(result)}\n`
@@ -51,7 +67,6 @@ async function kill9(): Promise<boolean> {
           .map(([key, value]) => `${key.padEnd(24)} ${String(value)}`)
           .join('\n')}\n`,
   );
-  return result.met;
 }
 
 async function coordination(): Promise<boolean> {
@@ -67,7 +82,7 @@ async function coordination(): Promise<boolean> {
   return met;
 }
 
-const programs = { 'kill-9': kill9, coordination } as const;
+const programs = { 'kill-9': kill9, ext, coordination } as const;
 const names = positionals.length === 0 ? Object.keys(programs) : positionals;
 const unknown = names.filter((name) => !(name in programs));
 if (unknown.length > 0) {

@@ -1,6 +1,6 @@
 /**
  * A process that deploys and is killed: `node ext-deployer.ts OPTIONS.json`. It ends itself by SIGKILL where
- * the options say so, with the scripts that it has started.
+ * the options say so; who kills it from outside is told by `opened` on its output when it begins.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -22,8 +22,11 @@ export interface DeployerOptions {
   /** `switch begins`: after which line of the journal it ends. */
   readonly killAt?: string;
   readonly adopt?: boolean;
+  readonly rehearse?: boolean;
   /** Takes the last deployment back instead. */
   readonly rollBack?: boolean;
+  /** Says `opened` on its output when it begins. */
+  readonly announces?: boolean;
   /** By line of the journal: what sh runs there, such as the remounting of a folder. */
   readonly at?: Readonly<Record<string, string>>;
 }
@@ -45,6 +48,7 @@ const onStep = (step: string, event: string): void => {
   if (command !== undefined) execFileSync('sh', ['-ec', command], { stdio: 'ignore' });
   if (line === killAt) process.kill(process.pid, 'SIGKILL');
 };
+if (options.announces === true) process.stdout.write('opened\n');
 if (options.rollBack === true) {
   await rollBack(target, { actor: 'test', onStep });
   await target.close();
@@ -57,7 +61,7 @@ const deploying = deploy(target, bundle, {
   mayRestart: false,
   create: [],
   ...(options.databases === undefined ? {} : { databases: options.databases }),
-  rehearse: false,
+  rehearse: options.rehearse ?? false,
   actor: 'test',
   onStep,
 });
@@ -67,6 +71,7 @@ try {
 } catch (error) {
   const { code, message, details, remedy } = toAppError(error);
   process.stdout.write(JSON.stringify({ code, message, details, remedy }));
+  if (options.announces === true) process.exitCode = 1;
 } finally {
   await target.close();
 }

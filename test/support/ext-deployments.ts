@@ -55,6 +55,7 @@ export interface Deployments {
   readonly server: ExtensionServer;
   readonly folder: string;
   readonly target: Target;
+  readonly stagingFolder: string;
   /** Of a release of the sample: `1.0`. */
   bundle(release: string): Bundle;
   bundleFile(release: string): string;
@@ -105,6 +106,7 @@ export async function openDeployments(
   return {
     server,
     folder,
+    stagingFolder,
     target,
     bundle: (release) => found(release).bundle,
     bundleFile: (release) => found(release).file,

@@ -11,6 +11,7 @@ import {
   startPostgres,
   type LocalPostgres,
   type PostgresInstall,
+  type StopMode,
 } from '../../src/database/database.ts';
 import type { ServerAddress } from '../../src/ext/deployment-types.ts';
 import { openLocalHost } from '../../src/ext/host/local.ts';
@@ -31,7 +32,7 @@ export interface ExtensionServer {
   /** Of the postmaster that runs now. */
   readonly pid: () => number;
   /** Same port, same socket; `settings` stay in force for later restarts. */
-  restart(settings?: Readonly<Record<string, string>>): Promise<void>;
+  restart(settings?: Readonly<Record<string, string>>, mode?: StopMode): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -83,8 +84,8 @@ export async function startExtensionServer(
     dataFolder: server.dataFolder,
     folder,
     pid: () => server.pid,
-    async restart(changed = {}) {
-      await server.stop();
+    async restart(changed = {}, mode = 'fast') {
+      await server.stop(mode);
       inForce = { ...inForce, ...changed };
       server = await start();
     },

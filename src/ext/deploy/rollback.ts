@@ -241,10 +241,13 @@ async function restartBack(
   await answersAgain(target);
 }
 
-/** The last deployment of a bundle that is live. */
+/**
+ * The last deployment of a bundle that is live, in whole or in part: a way back that was cut short is
+ * taken again before any other, or the one before would be taken back as well.
+ */
 async function lastOf(target: Target, bundle: string | undefined): Promise<Deployment> {
-  const deployed = (await listDeployments(target.host, target.layout)).filter(
-    (deployment) => stateOf(deployment) === 'deployed',
+  const deployed = (await listDeployments(target.host, target.layout)).filter((deployment) =>
+    ['deployed', 'unfinished', 'rollback_failed'].includes(stateOf(deployment)),
   );
   const bundles = new Set(deployed.map(({ plan }) => plan.bundle.name));
   if (bundle === undefined && bundles.size > 1) {

@@ -143,7 +143,8 @@ export function stateOf({ lines, isActive }: Deployment): DeploymentState {
   if (undone?.event === 'fails' && undone.details?.['isUnchanged'] !== true) {
     return 'rollback_failed';
   }
-  if (last?.step === 'end' && last.event === 'ends') return 'deployed';
+  // Not the last line alone: whoever was killed between it and the end of `active` has gone on from there.
+  if (lines.some(({ step, event }) => step === 'end' && event === 'ends')) return 'deployed';
   if (last?.step === 'restart' && last.event === 'begins') return 'waiting_for_restart';
   return isActive ? 'unfinished' : 'rolled_back';
 }
