@@ -33,7 +33,10 @@ export function registerExtRollback(group: Command, context: CliContext): void {
     )
     .argument('[name]', 'Of the bundle, where several are deployed.')
     .option('--dry-run', 'Only say what would be done.')
-    .option('--files-only', 'Leave the catalogues, which have no way back, as they are.')
+    .option(
+      '--files-only',
+      'Leave the catalogues as they are: where they have no way back, or the server does not start.',
+    )
     .option('--restart-command <command>', 'Restarts the server, run on the target by sh.')
     .option('--yes', 'Do not ask.');
   addExamples(addTargetFlags(command), [
@@ -41,9 +44,11 @@ export function registerExtRollback(group: Command, context: CliContext): void {
     ['Do it', 'centuria ext rollback vector --host root@db1'],
   ]).action(async (name: string | undefined, flags: RollbackFlags) => {
     const onStop = 'A rollback is not stopped halfway: wait until it has ended.';
-    await withTarget(context, flags, flags.dryRun === true ? {} : { onStop }, (given) =>
-      rollBackOne(context, name, flags, given),
-    );
+    const options = {
+      ...(flags.dryRun === true ? {} : { onStop }),
+      mayBeDown: flags.filesOnly === true,
+    };
+    await withTarget(context, flags, options, (given) => rollBackOne(context, name, flags, given));
   });
 }
 

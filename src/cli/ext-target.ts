@@ -101,6 +101,8 @@ export async function withTarget<Result>(
   options: {
     /** Said at Ctrl-C while the work goes on. */
     readonly onStop?: string;
+    /** Whether the work makes sense while the server does not run. */
+    readonly mayBeDown?: boolean;
   },
   work: (given: WithTarget) => Promise<Result>,
 ): Promise<Result> {
@@ -121,6 +123,7 @@ export async function withTarget<Result>(
       log: extLog(context),
       cacheFolder: cacheFolder(context.env),
       sshOptions: flags.sshOption ?? [],
+      mayBeDown: options.mayBeDown === true,
       signal: opening.signal,
     });
     isOpen = true;

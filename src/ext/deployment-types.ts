@@ -1,5 +1,5 @@
 /** The words of a deployment: the server as it is now, the plan, the journal. */
-import type { ExtFinding, FileEntry, Metadata, ServerFacts } from './types.ts';
+import type { ExtFinding, FileEntry, Metadata, ServerFacts, ServerPaths } from './types.ts';
 
 /** How SQL reaches the server: from the target's own point of view, also over SSH. */
 export interface ServerAddress {
@@ -117,7 +117,12 @@ export interface Plan {
   /** UUIDv7; the journal of the deployment carries it. */
   readonly id: string;
   readonly host: string;
-  readonly server: { readonly version: string; readonly libraryFolder: string };
+  readonly server: {
+    readonly version: string;
+    readonly libraryFolder: string;
+    /** Where its files are, for a rollback while it does not run. */
+    readonly paths: ServerPaths;
+  };
   readonly stagingFolder: string;
   readonly bundle: Pick<Metadata, 'name' | 'version' | 'extensions'>;
   /** Names of folders below `releases/`; `from` is absent where no release of this bundle is live. */

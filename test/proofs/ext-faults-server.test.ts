@@ -172,6 +172,20 @@ describe.skipIf(reason !== undefined)('a library that is preloaded', () => {
     expect(await on.sql(runs)).toEqual([{ sql: '1.0', library: '1.0' }]);
     await assertAsBefore(on, first);
   });
+
+  test('keeps a server from starting that somebody else restarts: the files go back without it', async () => {
+    const waiting = await deploy(on.target, on.bundle('failing'), plainly);
+    expect(waiting.state).toBe('waiting_for_restart');
+    await expect(on.server.restart()).rejects.toThrow('refuses to be loaded');
+    await expect(on.open()).rejects.toMatchObject({ code: 'target_unreachable' });
+    const target = await on.open({ mayBeDown: true });
+    await expect(rollBack(target, actor)).rejects.toMatchObject({ code: 'target_unreachable' });
+    await rollBack(target, { ...actor, filesOnly: true });
+    await target.close();
+    await on.server.restart();
+    expect(await on.sql(runs)).toEqual([{ sql: '1.0', library: '1.0' }]);
+    await assertAsBefore(on, first);
+  });
 });
 
 function atLine(line: string, work: () => unknown): Pick<DeployOptions, 'onStep'> {

@@ -60,7 +60,7 @@ export interface Deployments {
   bundle(release: string): Bundle;
   bundleFile(release: string): string;
   /** Another way to the same target. */
-  open(): Promise<Target>;
+  open(how?: { readonly mayBeDown?: boolean }): Promise<Target>;
   sql(text: string, database?: string): Promise<unknown[]>;
   /** Every name of ours in the server's folders, with its kind and the hash of what it gives. */
   files(): string;
@@ -96,10 +96,10 @@ export async function openDeployments(
     return one;
   };
   const stagingFolder = join(folder, 'staging');
-  const open = (): Promise<Target> =>
+  const open: Deployments['open'] = (how = {}) =>
     openTarget(
       { address: server.address, stagingFolder },
-      { clock: systemClock, log: createLog({ level: 'error' }) },
+      { clock: systemClock, log: createLog({ level: 'error' }), ...how },
     );
   const target = await open();
   const files = (): string => ownFiles(server);

@@ -113,7 +113,11 @@ export function composePlan(
   return {
     id: newId(at.clock),
     host: at.host.name,
-    server: { version: facts.version, libraryFolder: facts.paths.libraryFolder },
+    server: {
+      version: facts.version,
+      libraryFolder: facts.paths.libraryFolder,
+      paths: facts.paths,
+    },
     stagingFolder: layout.folder.replace(/\/\d+$/, ''),
     bundle: { name: metadata.name, version: metadata.version, extensions: metadata.extensions },
     release: releaseName(metadata, bundle.digest),

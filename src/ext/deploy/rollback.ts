@@ -19,14 +19,17 @@ import { undoCatalogue } from '../server/catalogue.ts';
 import type { ExtFinding } from '../types.ts';
 import { answersAgain } from './server-back.ts';
 import { waysOf } from './sides.ts';
-import { limitsOf, lockName, sidesOf, type Target } from './target.ts';
+import { isDown, limitsOf, lockName, sidesOf, type Target } from './target.ts';
 
 export interface RollbackOptions {
   /** Of which bundle the last deployment is taken back; an unfinished deployment comes first. */
   readonly bundle?: string;
   /** Says what would be done, and does nothing. */
   readonly dryRun?: boolean;
-  /** Rolls the files back although the catalogue can't be: what it holds may not run on them. */
+  /**
+   * Rolls the files back although the catalogue can't be: what it holds may not run on them. Of an
+   * unfinished deployment also while the server does not run.
+   */
   readonly filesOnly?: boolean;
   readonly restart?: () => Promise<void>;
   readonly lockTimeoutMs?: number;
@@ -52,7 +55,14 @@ export interface RolledBack {
  */
 export async function rollBack(target: Target, options: RollbackOptions): Promise<RolledBack> {
   const { host, layout, server } = target;
-  const lock = await server.lock(lockName(target));
+  const lock = await server.lock(lockName(target)).catch(async (error: unknown) => {
+    // A server that does not run holds nobody's lock. That it is to be gone round must be said.
+    if (options.filesOnly === true && isDown(error)) {
+      await host.check('true');
+      return undefined;
+    }
+    throw error;
+  });
   try {
     const found = (await readActive(host, layout)) ?? (await lastOf(target, options.bundle));
     const { plan } = found;
@@ -77,10 +87,11 @@ export async function rollBack(target: Target, options: RollbackOptions): Promis
       findings: adopted === undefined ? [] : adoptedNote(adopted),
       dryRun: options.dryRun === true,
     };
-    if (options.dryRun !== true) await takeBack(target, plan, options);
+    const isServerDown = lock === undefined;
+    if (options.dryRun !== true) await takeBack(target, plan, { ...options, isServerDown });
     return result;
   } finally {
-    await lock.release();
+    await lock?.release();
   }
 }
 
@@ -91,7 +102,7 @@ export async function takeBack(
   options: Pick<
     RollbackOptions,
     'restart' | 'onStep' | 'actor' | 'filesOnly' | 'lockTimeoutMs' | 'statementTimeoutMs'
-  >,
+  > & { readonly isServerDown?: boolean },
 ): Promise<void> {
   const { host, layout, clock, server } = target;
   const say = async (event: JournalLine['event'], details?: Record<string, unknown>) => {
@@ -125,7 +136,9 @@ export async function takeBack(
     isUnchanged = false;
     if (way !== undefined) await filesBack(target, plan, way);
     if (begun(deployment, 'restart')) await restartBack(target, plan, options);
-    if (begun(deployment, 'end'))
+    // Started again it answers; without that there is nobody to tell.
+    const isThere = options.isServerDown !== true || options.restart !== undefined;
+    if (begun(deployment, 'end') && isThere)
       await server.record(plan, {
         state: 'rolled_back',
         actor: options.actor,

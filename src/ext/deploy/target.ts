@@ -1,5 +1,5 @@
 /** A machine with its server, opened for one command. */
-import type { Clock, Log } from '../../base/base.ts';
+import { AppError, type Clock, type Log } from '../../base/base.ts';
 import type { Plan, TargetOptions } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
 import { openHost } from '../host/open-host.ts';
@@ -7,7 +7,7 @@ import { readServerFacts } from '../package/facts.ts';
 import { layoutOf, libraryPaths, livePaths, type Layout } from '../release/layout.ts';
 import { catalogueSteps } from '../server/plan-catalogue.ts';
 import { openServer, type TargetServer } from '../server/server.ts';
-import type { Bundle, ServerFacts } from '../types.ts';
+import type { Bundle, ServerFacts, ServerPaths } from '../types.ts';
 import { composePlan, seeFiles, type PlanOptions } from './plan.ts';
 
 export interface Target {
@@ -29,18 +29,27 @@ export async function openTarget(
     readonly cacheFolder?: string;
     readonly sshOptions?: readonly string[];
     readonly signal?: AbortSignal;
+    /**
+     * Opens a target whose server does not run, by the folders that the unfinished deployment in its
+     * staging folder names: what it has preloaded may keep it from starting.
+     */
+    readonly mayBeDown?: boolean;
   },
 ): Promise<Target> {
   const { clock, log, signal } = at;
   const host = await openHost(options.host, at);
+  const serverOptions = { clock, log, ...(signal === undefined ? {} : { signal }) };
   try {
-    const server = await openServer(host, options.address, {
-      clock,
-      log,
-      ...(signal === undefined ? {} : { signal }),
+    let known: ServerPaths | undefined;
+    const server = await openServer(host, options.address, serverOptions).catch(async (error) => {
+      if (at.mayBeDown === true && isDown(error)) {
+        known = await pathsOfUnfinished(host, options.stagingFolder);
+      }
+      if (known === undefined) throw error;
+      return await openServer(host, options.address, { ...serverOptions, isDown: true });
     });
     try {
-      const paths = await server.paths();
+      const paths = known ?? (await server.paths());
       const facts = await readServerFacts(
         host,
         options.pgConfig === undefined ? { paths } : { paths, pgConfig: options.pgConfig },
@@ -66,6 +75,31 @@ export async function openTarget(
     await host.close();
     throw error;
   }
+}
+
+/** Whether nobody listens there, which is not to say that one was not let in. */
+export function isDown(error: unknown): boolean {
+  return (
+    error instanceof AppError &&
+    error.code === 'target_unreachable' &&
+    error.details['sqlstate'] === undefined
+  );
+}
+
+/** Undefined where there is none, or where several servers share the folder and each may be meant. */
+async function pathsOfUnfinished(host: Host, staging: string): Promise<ServerPaths | undefined> {
+  const listed = await host.check(
+    'cd "$1" && for each in */active; do [ -L "$each" ] && cat "$each"; done',
+    {
+      args: [staging],
+    },
+  );
+  const plans = listed
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes('"step":"begin"'))
+    .map((line) => (JSON.parse(line) as { details: { plan: Plan } }).details.plan);
+  return plans.length === 1 ? plans[0]?.server.paths : undefined;
 }
 
 /** One deployment at a time for all that share a staging folder. */

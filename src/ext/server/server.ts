@@ -32,6 +32,8 @@ export interface OpenServerOptions {
   readonly signal?: AbortSignal;
   readonly log: Log;
   readonly clock: Clock;
+  /** Opens the way when it is first gone: for a server that does not run now. */
+  readonly isDown?: boolean;
 }
 
 /** A lock that one session of ours holds. */
@@ -83,9 +85,13 @@ export async function openServer(
   address: ServerAddress,
   options: OpenServerOptions,
 ): Promise<TargetServer> {
-  const forward = await host.forward({ host: address.host, port: address.port });
+  const to = { host: address.host, port: address.port };
   const name = `${host.name}, ${address.host}:${address.port}`;
-  const common: ConnectOptions = { ...options, address, forward, target: name };
+  let forward = options.isDown === true ? undefined : await host.forward(to);
+  const common = async (): Promise<ConnectOptions> => {
+    forward ??= await host.forward(to);
+    return { ...options, address, forward, target: name };
+  };
   const server: TargetServer = {
     name,
     host,
@@ -93,10 +99,10 @@ export async function openServer(
     clock: options.clock,
     state: () => readState(server),
     paths: () => server.inDatabase(address.database, readPaths),
-    connect: (database, signal) =>
-      connect(database, { ...common, signal: either(common.signal, signal) }),
+    connect: async (database, signal) =>
+      connect(database, { ...(await common()), signal: either(options.signal, signal) }),
     async inDatabase(database, work) {
-      const client = await connect(database, common);
+      const client = await connect(database, await common());
       try {
         return await work(client);
       } finally {
@@ -110,14 +116,15 @@ export async function openServer(
       ),
     record: (plan, note) =>
       server.inDatabase(address.database, (client) => recordDeployment(client, plan, note)),
-    lock: (lockName) => takeLock(lockName, common),
-    close: () => forward.close(),
+    lock: async (lockName) => takeLock(lockName, await common()),
+    close: async () => forward?.close(),
   };
+  if (options.isDown === true) return server;
   try {
     await server.inDatabase(address.database, async () => undefined);
     return server;
   } catch (error) {
-    await forward.close();
+    await forward?.close();
     throw error;
   }
 }
