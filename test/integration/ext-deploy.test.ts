@@ -166,7 +166,9 @@ describe.skipIf(reason !== undefined)('a server', () => {
 
   test.each(['switch begins', 'catalogue ends'])(
     'is resumed, or taken back, after kill -9 at “%s”; all lines are in npm run proofs',
-    (point) => surviveKill(on, point),
+    async (point) => {
+      expect(await surviveKill(on, point)).toEqual([]);
+    },
   );
 
   test('lets one deploy at a time', async () => {
