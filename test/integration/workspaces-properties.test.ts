@@ -32,7 +32,7 @@ test.each(['plain', 'git'] as const)(
         expect(again).toMatchObject({ restore: [], recreate: [], delete: [], conflicts: [] });
         expect(contentsOf(folder, withoutGit)).toEqual(before);
       }),
-      { numRuns: kind === 'git' ? 10 : 20 },
+      { numRuns: kind === 'git' ? 6 : 12 },
     );
   },
   120_000,
