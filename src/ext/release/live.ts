@@ -1,8 +1,7 @@
 /** The files that the server sees, and bringing them from one release to another. */
 import type { LiveFile } from '../deployment-types.ts';
 import type { Host } from '../host/host.ts';
-import { linkText, livePaths, targetOf, type Layout } from './layout.ts';
-import type { Metadata } from '../types.ts';
+import { linkText, targetOf, type Layout } from './layout.ts';
 import type { Operation } from './operations.ts';
 
 /** One pass of each program over all names: a process a file would take seconds over a slow line. */
@@ -91,10 +90,6 @@ export interface Side {
   /** The folder's name below `releases/`; absent when the bundle has no release on this side. */
   readonly release?: string;
   readonly paths: readonly string[];
-}
-
-export function sideOf(layout: Layout, release: string, metadata: Metadata): Side {
-  return { release, paths: livePaths(layout, metadata) };
 }
 
 /**
